@@ -1,0 +1,116 @@
+"""me2sdk: sample several answers of an LLM, return the one that was reasoned best.
+
+Names load when they are first used, so that ``import me2sdk`` is quick and loads neither torch nor litellm.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from me2sdk._rerank import abest_of_n, acompletion, arerank, best_of_n, completion, rerank
+    from me2sdk.errors import (
+        BudgetExceeded,
+        ConfigurationError,
+        GenerationError,
+        InvalidTraceError,
+        JudgeError,
+        ME2Error,
+        ScoringError,
+    )
+    from me2sdk.llm import LLM, Budget
+    from me2sdk.schema import (
+        BestOfNResult,
+        Candidate,
+        Failure,
+        RerankResult,
+        Step,
+        Trace,
+        Usage,
+        Verification,
+    )
+    from me2sdk.scorers import RemoteTRMScorer, Scorer, TRMScorer
+    from me2sdk.stats import BestOfNCurve, best_of_n_curve, pass_at_k
+    from me2sdk.steps import PrefixCounts, count_prefixes, split_steps
+    from me2sdk.verify import averify_answer, verify_answer
+
+_HOMES = {
+    "errors": (
+        "BudgetExceeded",
+        "ConfigurationError",
+        "GenerationError",
+        "InvalidTraceError",
+        "JudgeError",
+        "ME2Error",
+        "ScoringError",
+    ),
+    "llm": ("LLM", "Budget"),
+    "_rerank": ("abest_of_n", "acompletion", "arerank", "best_of_n", "completion", "rerank"),
+    "schema": (
+        "BestOfNResult",
+        "Candidate",
+        "Failure",
+        "RerankResult",
+        "Step",
+        "Trace",
+        "Usage",
+        "Verification",
+    ),
+    "scorers": ("RemoteTRMScorer", "Scorer", "TRMScorer"),
+    "stats": ("BestOfNCurve", "best_of_n_curve", "pass_at_k"),
+    "steps": ("PrefixCounts", "count_prefixes", "split_steps"),
+    "verify": ("averify_answer", "verify_answer"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "LLM",
+    "BestOfNCurve",
+    "BestOfNResult",
+    "Budget",
+    "BudgetExceeded",
+    "Candidate",
+    "ConfigurationError",
+    "Failure",
+    "GenerationError",
+    "InvalidTraceError",
+    "JudgeError",
+    "ME2Error",
+    "PrefixCounts",
+    "RemoteTRMScorer",
+    "RerankResult",
+    "Scorer",
+    "ScoringError",
+    "Step",
+    "TRMScorer",
+    "Trace",
+    "Usage",
+    "Verification",
+    "abest_of_n",
+    "acompletion",
+    "arerank",
+    "averify_answer",
+    "best_of_n",
+    "best_of_n_curve",
+    "completion",
+    "count_prefixes",
+    "pass_at_k",
+    "rerank",
+    "split_steps",
+    "verify_answer",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"me2sdk.{_HOME[name]}"), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("me2sdk")
+    raise AttributeError(f"module 'me2sdk' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

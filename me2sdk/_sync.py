@@ -1,0 +1,54 @@
+"""The one place where synchronous callers meet the asynchronous core.
+
+All synchronous twins run on a single event loop in a daemon thread, so they work where a loop is already
+running (a notebook, a web handler), and connections, semaphores and caches are shared by all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_owner: int | None = None
+
+
+def _background_loop() -> asyncio.AbstractEventLoop:
+    global _loop, _owner
+    with _lock:
+        # A forked child inherits the loop object but not its thread.
+        if _loop is None or _owner != os.getpid():
+            loop = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="me2sdk", daemon=True).start()
+            _loop, _owner = loop, os.getpid()
+        return _loop
+
+
+def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run ``coroutine`` to its end and return its result.
+
+    Context variables of the caller are seen inside. Ctrl-C cancels the coroutine, waits for its clean-up,
+    and is raised here.
+    """
+    loop = _background_loop()
+    if threading.current_thread().name == "me2sdk":
+        coroutine.close()
+        raise RuntimeError(
+            "A synchronous me2sdk call was made from inside an asynchronous one (a callback, a scorer or a model "
+            "function). Use the a-prefixed twin there and await it."
+        )
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    try:
+        return future.result()
+    except BaseException:
+        if not future.done():
+            future.cancel()
+            concurrent.futures.wait([future], timeout=10)
+        raise

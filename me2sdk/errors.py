@@ -1,0 +1,100 @@
+"""Exceptions of me2sdk.
+
+::
+
+    ME2Error
+    ├── ConfigurationError   a setting, an argument or a missing extra
+    ├── InvalidTraceError    a trace that cannot be read or scored
+    ├── GenerationError      too few candidates came back (carries the partial result)
+    ├── JudgeError           the judge model gave no usable verdict
+    ├── ScoringError         a scorer failed or returned something unusable (may carry the partial result)
+    └── BudgetExceeded       a call would have passed the budget
+
+Every message says what happened and what to do next. Messages never hold API keys.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from me2sdk.schema import BestOfNResult, RerankResult
+
+__all__ = [
+    "BudgetExceeded",
+    "ConfigurationError",
+    "GenerationError",
+    "InvalidTraceError",
+    "JudgeError",
+    "ME2Error",
+    "ScoringError",
+]
+
+
+class ME2Error(Exception):
+    """Base class of everything that me2sdk raises on purpose."""
+
+
+class ConfigurationError(ME2Error, ValueError):
+    """A setting or argument cannot work, or an optional dependency is missing."""
+
+
+class InvalidTraceError(ME2Error, ValueError):
+    """A trace, message or candidate cannot be read or has nothing to score."""
+
+
+class ScoringError(ME2Error):
+    """A scorer could not be reached, failed, or returned something that is not one finite number a trace.
+
+    Attributes:
+        partial: the candidates that could not be scored (a ``RerankResult``), or None.
+    """
+
+    def __init__(self, message: str, *, partial: RerankResult | None = None) -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
+class JudgeError(ME2Error):
+    """A judge model returned no verdict that could be read."""
+
+
+class BudgetExceeded(ME2Error):
+    """The next call would have passed the budget, so it was not made."""
+
+
+class GenerationError(ME2Error):
+    """A model call failed for good, or fewer than ``min_candidates`` candidates came back.
+
+    Attributes:
+        partial: what did arrive (a ``BestOfNResult`` whose ``best`` may be None), or None where the error
+            is about a single call.
+        error_type: name of the provider's exception class, or None.
+        status: HTTP status code of the provider's answer, or None.
+        attempts: how often the call was tried.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        partial: BestOfNResult | None = None,
+        error_type: str | None = None,
+        status: int | None = None,
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message)
+        self.partial = partial
+        self.error_type = error_type
+        self.status = status
+        self.attempts = attempts
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the keyword attributes, so that process pools can carry the error."""
+        return _rebuild, (self.args[0], self.partial, self.error_type, self.status, self.attempts)
+
+
+def _rebuild(
+    message: str, partial: BestOfNResult | None, error_type: str | None, status: int | None, attempts: int
+) -> GenerationError:
+    return GenerationError(message, partial=partial, error_type=error_type, status=status, attempts=attempts)

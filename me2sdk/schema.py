@@ -1,0 +1,289 @@
+"""The values that go into and come out of me2sdk's verbs: frozen pydantic models.
+
+All of them serialise with ``model_dump_json()`` and load back equal with ``model_validate_json()``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from me2sdk import _reading
+from me2sdk.errors import InvalidTraceError
+
+__all__ = [
+    "BestOfNResult",
+    "Candidate",
+    "Failure",
+    "Message",
+    "Question",
+    "RerankResult",
+    "Scores",
+    "Select",
+    "Step",
+    "Trace",
+    "Usage",
+    "Verification",
+]
+
+_Number = TypeVar("_Number", int, float)
+Message = dict[str, Any]
+Question = str | list[Message]
+Select = Literal["best", "vote", "weighted_vote"]
+
+
+# Lone surrogates cannot be encoded, sent or tokenised: they become U+FFFD where text comes in.
+_CleanText = Annotated[str, BeforeValidator(lambda v: _reading.clean(v) if isinstance(v, str) else v)]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Step(NamedTuple):
+    """One step of a trace (paper §4.1).
+
+    A named tuple rather than a model, since long traces have many of them and any text is a valid step.
+
+    Attributes:
+        text: the step's text.
+        separator: the blank lines that follow it; ``"".join(s.text + s.separator for s in steps)`` is the
+            trace.
+    """
+
+    text: str
+    separator: str = ""
+
+
+class Trace(_Value):
+    """One reasoning trace.
+
+    Attributes:
+        reasoning: what the model wrote before its response; the whole completion where it did not separate
+            the two.
+        question: what was asked, a string or a list of chat messages, or None.
+        response: what the model answered, or None where it never got that far.
+        truncated: True if the model was cut off, so that the trace has no end.
+    """
+
+    reasoning: _CleanText
+    question: Question | None = None
+    response: _CleanText | None = None
+    truncated: bool = False
+
+    @classmethod
+    def from_text(cls, text: str, question: Question | None = None) -> Trace:
+        """Read a completion as text.
+
+        Understands ``<think>…</think>`` (several, unclosed, only a closing tag), the channel markers of
+        GPT-OSS, and text with none of these, which is reasoning and response at once. Lone surrogates
+        become U+FFFD.
+
+        Args:
+            text: the completion.
+            question: what was asked; kept with the trace.
+
+        Raises:
+            InvalidTraceError: ``text`` is not a string.
+        """
+        if not isinstance(text, str):
+            raise InvalidTraceError(f"Trace.from_text needs a string, not {type(text).__name__}.")
+        reading = _reading.read_text(_reading.clean(text))
+        return cls(question=question, **reading._asdict())
+
+    @classmethod
+    def from_message(cls, message: Any, question: Question | None = None) -> Trace:
+        """Read an assistant message of any OpenAI-like API.
+
+        Args:
+            message: a dict, or an object with the attributes of LiteLLM's or OpenAI's message. Reasoning is
+                read from ``reasoning_content``, ``reasoning``, ``thinking_blocks`` or content parts of type
+                ``thinking``, else from the text of ``content`` as in `from_text`.
+            question: what was asked; kept with the trace.
+
+        Raises:
+            InvalidTraceError: ``message`` has no ``content`` and no reasoning.
+        """
+        is_message = isinstance(message, dict) or hasattr(message, "content")
+        reading = _reading.read_message(message) if is_message else None
+        if reading is None or not (reading.reasoning.strip() or reading.response):
+            raise InvalidTraceError(
+                f"This {type(message).__name__} holds neither content nor reasoning. Pass an assistant message "
+                "such as response.choices[0].message."
+            )
+        return cls(question=question, **reading._asdict())
+
+    @property
+    def answer(self) -> str | None:
+        r"""The final answer as text, from the response, else from the reasoning; None if none is marked.
+
+        The last ``\boxed{…}``, else the last ``Final answer: …``, else the last ``#### …``.
+        """
+        answer = _reading.last_answer(self.response) if self.response else None
+        return answer or (None if self.truncated else _reading.last_answer(self.reasoning))
+
+
+class Usage(_Value):
+    """What calls cost.
+
+    Attributes:
+        calls: calls that reached a provider.
+        cached_calls: answers that came from the cache instead.
+        prompt_tokens: tokens sent, or None where a provider did not say.
+        completion_tokens: tokens received, or None where a provider did not say.
+        cost: US dollars, or None where a price is not known. Unknown is never counted as 0.
+    """
+
+    calls: int = 0
+    cached_calls: int = 0
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    cost: float | None = 0.0
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Prompt and completion tokens together, or None where either is not known."""
+        return _plus(self.prompt_tokens, self.completion_tokens)
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            calls=self.calls + other.calls,
+            cached_calls=self.cached_calls + other.cached_calls,
+            prompt_tokens=_plus(self.prompt_tokens, other.prompt_tokens),
+            completion_tokens=_plus(self.completion_tokens, other.completion_tokens),
+            cost=_plus(self.cost, other.cost),
+        )
+
+
+def _plus(a: _Number | None, b: _Number | None) -> _Number | None:
+    return None if a is None or b is None else a + b
+
+
+class Scores(list[float]):
+    """Rewards, one a trace: a plain list of floats that also says what the scorer had to cut.
+
+    Attributes:
+        truncated: for each trace, how many of its tokens did not fit and were left out (0: scored whole).
+    """
+
+    def __init__(self, values: list[float], truncated: list[int] | None = None) -> None:
+        super().__init__(values)
+        self.truncated = truncated if truncated is not None else [0] * len(values)
+
+
+class Failure(_Value):
+    """Something that did not work, recorded where it happened.
+
+    Attributes:
+        index: the candidate it belongs to (0-based, in the order asked for).
+        stage: what was being done.
+        error: name of the exception class.
+        message: what it said, without keys.
+        model: the model that was asked, or None.
+        status: HTTP status, or None.
+        attempts: how often it was tried.
+    """
+
+    index: int
+    stage: Literal["generate", "read", "score"]
+    error: str
+    message: str
+    model: str | None = None
+    status: int | None = None
+    attempts: int = 1
+
+
+class Candidate(_Value):
+    """One answer of several.
+
+    Attributes:
+        index: its place in the order asked for, from 0.
+        trace: its reasoning, response and answer.
+        score: the scorer's reward (higher is better), or None where it could not be scored.
+        score_truncated: tokens of the trace that the scorer had to leave out.
+        model: the model that wrote it, or None for outputs that were handed in.
+        finish_reason: why the model stopped, as the provider says it.
+        usage: tokens and cost of the call, or None where one call brought several candidates.
+    """
+
+    index: int
+    trace: Trace
+    score: float | None = None
+    score_truncated: int = 0
+    model: str | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+    @property
+    def response(self) -> str:
+        """The text to return to the user: the response, or the reasoning where there is no response."""
+        return self.trace.response if self.trace.response is not None else self.trace.reasoning
+
+    @property
+    def answer(self) -> str | None:
+        """The final answer that the trace states, or None."""
+        return self.trace.answer
+
+
+class RerankResult(_Value):
+    """Candidates in order, best first.
+
+    Attributes:
+        candidates: every candidate that could be read, best first. Unfinished ones stand behind finished
+            ones.
+        failures: every candidate or score that failed, with its error.
+        select: how the best was chosen.
+        scorer: name of the scorer.
+        seconds: wall-clock time.
+    """
+
+    candidates: tuple[Candidate, ...]
+    failures: tuple[Failure, ...] = ()
+    select: Select = "best"
+    scorer: str = ""
+    seconds: float = Field(default=0.0, ge=0)
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate to return.
+
+        Raises:
+            InvalidTraceError: there is none, since every candidate failed.
+        """
+        if not self.candidates:
+            raise InvalidTraceError(
+                "There is no best candidate: all of them failed. See .failures for the reasons."
+            )
+        return self.candidates[0]
+
+
+class BestOfNResult(RerankResult):
+    """What `best_of_n` returns: a `RerankResult` with what its candidates cost.
+
+    Attributes:
+        usage: calls, cached calls, tokens and cost in USD of all candidates, failed ones included.
+    """
+
+    usage: Usage = Usage()
+
+
+class Verification(_Value):
+    """Whether an answer equals a reference.
+
+    Attributes:
+        outcome: "right", "wrong", or "undecided" where it could not be judged.
+        method: what decided: "math-verify", "text" (equal after normalisation), "length" (far longer than
+            the reference), a model's name, or "none".
+        answer: the answer that was compared, or None if the response states none.
+        reference: the reference it was compared to.
+    """
+
+    outcome: Literal["right", "wrong", "undecided"]
+    method: str
+    answer: str | None
+    reference: str
+
+    def __bool__(self) -> bool:
+        """True only for "right"."""
+        return self.outcome == "right"

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from me2sdk._sync import run_sync
+
+variable = contextvars.ContextVar("variable", default="unset")
+
+
+async def loop_id() -> int:
+    return id(asyncio.get_running_loop())
+
+
+def test_all_calls_share_one_loop() -> None:
+    assert run_sync(loop_id()) == run_sync(loop_id())
+
+
+async def test_works_where_a_loop_is_running() -> None:
+    here = id(asyncio.get_running_loop())
+    assert run_sync(loop_id()) != here
+
+
+def test_errors_and_context_variables_pass_through() -> None:
+    async def fail() -> None:
+        raise ValueError(variable.get())
+
+    variable.set("seen")
+    with pytest.raises(ValueError, match="seen"):
+        run_sync(fail())
+
+
+def test_from_inside_it_says_what_to_do() -> None:
+    async def nested() -> None:
+        run_sync(loop_id())
+
+    with pytest.raises(RuntimeError, match="a-prefixed twin"):
+        run_sync(nested())
+
+
+def test_many_threads_at_once() -> None:
+    results: list[int] = []
+    threads = [threading.Thread(target=lambda: results.append(run_sync(loop_id()))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 8
+    assert len(set(results)) == 1
+
+
+def test_interrupt_cancels_and_waits_for_clean_up() -> None:
+    code = """
+import asyncio, os, signal
+from me2sdk._sync import run_sync
+async def work():
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("cleaned up")
+try:
+    run_sync(work())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "cleaned up\ninterrupted\n", done.stderr
