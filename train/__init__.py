@@ -1,0 +1,1 @@
+"""Training and evaluation of what me2sdk ships: preference pairs, the bundled scorer, reward models."""
