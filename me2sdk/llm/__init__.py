@@ -1,0 +1,12 @@
+"""The door to language models: concurrency, retries, cache, budget and usage, over LiteLLM or a function."""
+
+from me2sdk.llm._answer import Generation
+from me2sdk.llm._budget import Budget
+from me2sdk.llm._cache import user_cache_dir
+from me2sdk.llm._client import LLM
+
+__all__ = ["LLM", "Budget", "Generation", "user_cache_dir"]
+
+for _public in (LLM, Budget, Generation):
+    _public.__module__ = __name__
+del _public

@@ -1,0 +1,143 @@
+"""What comes back from a model, in one form whatever it came from."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from me2sdk import _reading
+from me2sdk.schema import Message, Usage
+
+__all__ = ["Generation"]
+
+_TOKENS_A_PICTURE = 1000  # for estimates; providers charge between 85 and 1,500
+_TOKENS_A_MESSAGE = 4  # role and separators
+
+
+class Generation(BaseModel):
+    """One answer of a model.
+
+    Attributes:
+        index: which sample it is, from 0.
+        message: the assistant message in OpenAI's form, with ``reasoning_content``, ``thinking_blocks`` and
+            ``tool_calls`` where the provider sent them; `Trace.from_message` reads it.
+        model: the model that wrote it.
+        finish_reason: why it stopped, as the provider says it ("stop", "length", ...), or None.
+        usage: tokens and cost of this answer; None where one call brought several answers, since providers
+            report their total alone (`LLM.usage` has it).
+        cached: whether it came from the cache.
+        seconds: time spent on the call, its retries and their pauses; 0 for a cached answer.
+        raw: the ``litellm.ModelResponse`` with this choice alone; None for model functions and cached
+            answers. It is no part of dumps and comparisons.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    index: int
+    message: Message
+    model: str
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    cached: bool = False
+    seconds: float = Field(default=0.0, ge=0)
+    raw: Any = Field(default=None, exclude=True, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Generation):
+            return NotImplemented
+        return self.model_dump() == other.model_dump()
+
+
+class Choice(NamedTuple):
+    """One of the answers that a call brought."""
+
+    message: Message
+    finish_reason: str | None
+    raw: Any
+
+
+class Answer(NamedTuple):
+    """All that one call brought."""
+
+    choices: list[Choice]
+    usage: Usage
+
+    @property
+    def written(self) -> int:
+        """Tokens of the answers, estimated from their text."""
+        messages = [{**choice.message, "role": None} for choice in self.choices]
+        return sum(estimate_tokens(list(message.values())) for message in messages)
+
+
+def read_response(response: Any, *, keep_raw: bool) -> Answer:
+    """Read a ``litellm.ModelResponse`` or anything of the same shape, such as OpenAI's own objects."""
+    choices = []
+    for choice in response.choices or ():
+        raw = None
+        if keep_raw:
+            alone = len(response.choices) == 1
+            raw = response if alone else response.model_copy(update={"choices": [choice]})
+        choices.append(Choice(_message(choice.message), getattr(choice, "finish_reason", None), raw))
+    return Answer(choices, _usage(response))
+
+
+def _message(message: Any) -> Message:
+    fields = (
+        message
+        if isinstance(message, dict)
+        else message.model_dump(mode="json", exclude_none=True, warnings=False)
+    )
+    fields = {name: clean(value) for name, value in fields.items() if value is not None}
+    extra = fields.pop("provider_specific_fields", None)
+    if isinstance(extra, dict):
+        # LiteLLM keeps a second copy here of what it moved, "reasoning" for one.
+        extra = {k: v for k, v in extra.items() if v is not None and v not in fields.values()}
+    return {
+        "role": "assistant",
+        "content": None,
+        **fields,
+        **({"provider_specific_fields": extra} if extra else {}),
+    }
+
+
+def _usage(response: Any) -> Usage:
+    reported = getattr(response, "usage", None)
+    prompt = getattr(reported, "prompt_tokens", None)
+    completion = getattr(reported, "completion_tokens", None)
+    if not prompt and not completion:
+        prompt = completion = None  # LiteLLM writes zeros where the provider said nothing
+    cost = (getattr(response, "_hidden_params", None) or {}).get("response_cost")
+    if not isinstance(cost, (int, float)) or not math.isfinite(cost) or (prompt is None and not cost):
+        cost = None  # not known; the price of no reported tokens is not a price either
+    return Usage(calls=1, prompt_tokens=prompt, completion_tokens=completion, cost=cost)
+
+
+def clean(value: Any) -> Any:
+    """A copy of a JSON value in which lone surrogates, which cannot be sent or stored, became U+FFFD."""
+    if isinstance(value, str):
+        return _reading.clean(value)
+    if isinstance(value, dict):
+        return {clean(name): clean(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(item) for item in value]
+    return value
+
+
+def estimate_tokens(value: Any) -> int:
+    """Tokens of a JSON value (messages, tools), estimated on the high side: a token for three bytes of UTF-8.
+
+    LiteLLM's own counter downloads tokenizers for some model names and takes minutes for a megabyte of one
+    character, so it is not used before a call.
+    """
+    if isinstance(value, str):
+        return (len(value.encode(errors="replace")) + 2) // 3
+    if isinstance(value, dict):
+        if value.get("type") in ("image_url", "image", "input_audio", "file"):
+            return _TOKENS_A_PICTURE
+        own = _TOKENS_A_MESSAGE if "role" in value else 0
+        return own + sum(estimate_tokens(item) for name, item in value.items() if name != "role")
+    if isinstance(value, (list, tuple)):
+        return sum(estimate_tokens(item) for item in value)
+    return 0 if value is None else 1

@@ -1,0 +1,108 @@
+"""The only place where LiteLLM is imported, and the questions asked of it that are not completions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+_lock = threading.Lock()
+_module: Any = None
+_quieting = threading.Lock()
+_quiet_users = 0
+_was_quiet = False
+
+# Without these, importing LiteLLM fetches a price list from the internet and copies ./.env into os.environ.
+_IMPORT_SETTINGS = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION"}
+
+
+class Prices(NamedTuple):
+    """US dollars a token."""
+
+    prompt: float
+    completion: float
+
+
+def load() -> Any:
+    """The ``litellm`` module, imported at the first call (about 3 s) without touching the network.
+
+    The environment is left as it was found.
+    """
+    global _module
+    if _module is not None:
+        return _module
+    with _lock:
+        names = () if "litellm" in sys.modules else _IMPORT_SETTINGS
+        added = [name for name in names if name not in os.environ]
+        os.environ.update({name: _IMPORT_SETTINGS[name] for name in added})
+        try:
+            import litellm
+        finally:
+            for name in added:
+                os.environ.pop(name, None)
+        _module = litellm
+    return _module
+
+
+async def aload() -> Any:
+    """`load` that keeps the event loop running meanwhile."""
+    return _module if _module is not None else await asyncio.to_thread(load)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep LiteLLM from printing on errors while this is open; the last one puts its setting back."""
+    global _quiet_users, _was_quiet
+    litellm = load()
+    with _quieting:
+        if _quiet_users == 0:
+            _was_quiet = litellm.suppress_debug_info
+            litellm.suppress_debug_info = True
+        _quiet_users += 1
+    try:
+        yield
+    finally:
+        with _quieting:
+            _quiet_users -= 1
+            if _quiet_users == 0:
+                litellm.suppress_debug_info = _was_quiet
+
+
+def is_router(model: object) -> bool:
+    """Whether ``model`` is a ``litellm.Router``; looks without importing LiteLLM."""
+    router = getattr(sys.modules.get("litellm"), "Router", None)
+    return router is not None and isinstance(model, router)
+
+
+def supports_n(model: str, params: Mapping[str, Any]) -> bool:
+    """Whether the provider takes ``n``. It may still return fewer answers than asked for."""
+    try:
+        with quiet():
+            names = load().get_supported_openai_params(
+                model=model, custom_llm_provider=params.get("custom_llm_provider")
+            )
+    except Exception:  # LiteLLM raises many kinds for models it does not know
+        return False
+    return "n" in (names or ())
+
+
+def prices(model: str, params: Mapping[str, Any]) -> Prices | None:
+    """What a token costs, or None where LiteLLM does not know."""
+    own = params.get("input_cost_per_token"), params.get("output_cost_per_token")
+    if own[0] is not None and own[1] is not None:
+        return Prices(float(own[0]), float(own[1]))
+    try:
+        with quiet():
+            prompt, completion = load().cost_per_token(
+                model=model,
+                prompt_tokens=1,
+                completion_tokens=1,
+                custom_llm_provider=params.get("custom_llm_provider"),
+            )
+    except Exception:  # the same
+        return None
+    return Prices(float(prompt), float(completion))

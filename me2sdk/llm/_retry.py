@@ -1,0 +1,141 @@
+"""Which errors are worth another try, and when.
+
+Every retry of the SDK is made here: the clients below are told to make none, so that tries do not multiply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from me2sdk.errors import ME2Error
+
+T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[None]]
+
+_TRANSIENT_STATUS = frozenset((408, 409, 429))
+_TRANSIENT_NAMES = frozenset(("APIConnectionError", "APITimeoutError", "Timeout", "TransportError"))
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds
+
+
+class EmptyResponse(Exception):
+    """The provider answered without a single choice."""
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that an error carries, or None."""
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed when it is made again."""
+    if isinstance(error, ME2Error):
+        return False  # raised by a model function that uses this SDK, which has retried already
+    if isinstance(error, (TimeoutError, ConnectionError, EmptyResponse)):
+        return True
+    status = status_of(error)
+    if status is not None:
+        return status in _TRANSIENT_STATUS or status >= 500
+    return any(parent.__name__ in _TRANSIENT_NAMES for parent in type(error).__mro__)
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Seconds the provider asks to wait (``Retry-After`` as seconds or as an HTTP date), or None."""
+    # LiteLLM keeps the real headers beside an empty response; other clients keep them in the response.
+    for headers in (
+        getattr(error, "litellm_response_headers", None),
+        getattr(error, "headers", None),
+        getattr(getattr(error, "response", None), "headers", None),
+    ):
+        get: Any = getattr(headers, "get", None)
+        value = (get("retry-after") or get("Retry-After")) if get is not None else None
+        if value is None:
+            continue
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            try:
+                seconds = email.utils.parsedate_to_datetime(str(value)).timestamp() - time.time()
+            except ValueError:
+                continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
+    return None
+
+
+class Effort:
+    """The tries of one call: at most ``max_retries`` + 1, in at most ``total_timeout`` seconds.
+
+    Attributes:
+        attempts: tries made.
+        seconds: time spent on tries and on the pauses between them. Waiting for a free slot is not counted,
+            since that would make calls fail for standing in a long queue.
+    """
+
+    def __init__(self, max_retries: int, total_timeout: float, sleep: Sleep) -> None:
+        self.attempts = 0
+        self.seconds = 0.0
+        self._max_retries = max_retries
+        self._total_timeout = total_timeout
+        self._sleep = sleep
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left for a try that starts now."""
+        return max(0.001, self._total_timeout - self.seconds)
+
+    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Call ``attempt`` until it returns, is hopeless, or a limit is reached. Raises its last error."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(is_transient),
+            wait=self._pause,
+            stop=self._is_over,
+            sleep=self._rest,
+            reraise=True,
+        )
+
+        async def once() -> T:  # tenacity awaits coroutine functions alone
+            return await attempt()
+
+        return await retrying(once)
+
+    async def timed(self, seconds: float, call: Callable[[float], Awaitable[T]]) -> T:
+        """One try of at most ``seconds``, on the clock. ``call`` is told what of that is left to it."""
+        self.attempts += 1
+        started = time.monotonic()
+        try:
+            return await call(min(seconds, self.remaining))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled this call: something inside it was cancelled, and that is its failure alone.
+            raise ConnectionError("the call was cancelled from within") from None
+        finally:
+            self.seconds += time.monotonic() - started
+
+    def _pause(self, state: RetryCallState) -> float:
+        backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (state.attempt_number - 1))
+        error = state.outcome.exception() if state.outcome else None
+        asked = retry_after(error) if error else None
+        # The jitter keeps callers that were turned away together from coming back together.
+        jitter = random.uniform(0.0, backoff / 2)
+        return (asked if asked is not None else backoff / 2) + jitter
+
+    def _is_over(self, state: RetryCallState) -> bool:
+        return (
+            state.attempt_number > self._max_retries
+            or self.seconds + state.upcoming_sleep >= self._total_timeout
+        )
+
+    async def _rest(self, seconds: float) -> None:
+        self.seconds += seconds
+        await self._sleep(seconds)

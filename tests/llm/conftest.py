@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from openai_server import OpenAIServer
+
+from me2sdk.llm import LLM
+
+
+@pytest.fixture
+def naps() -> list[float]:
+    """Seconds that calls wanted to pause; none of them passes."""
+    return []
+
+
+@pytest.fixture
+def connect(naps: list[float]) -> Callable[..., LLM]:
+    """``connect(server, **settings)``: an LLM that asks the server and pauses without sleeping."""
+
+    async def nap(seconds: float) -> None:
+        naps.append(seconds)
+        await asyncio.sleep(0)
+
+    def make(server: OpenAIServer, model: Any = "openai/test", **settings: Any) -> LLM:
+        llm = LLM(model, api_base=server.url, api_key="sk-very-secret-key", **settings)
+        llm._sleep = nap
+        return llm
+
+    return make
