@@ -1,0 +1,366 @@
+"""A Hugging Face sequence-classification reward model: loading, truncation, batches, pooling.
+
+Imports torch and transformers, so it is itself imported only when such a model is first loaded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from torch import nn
+
+from me2sdk.errors import ConfigurationError, ScoringError
+from me2sdk.schema import Scores
+
+__all__ = ["RewardModel", "make_batches"]
+
+_log = logging.getLogger(__name__)
+_LOCAL = 'Run: pip install "me2sdk[local]"'
+# oneDNN keeps memory for every distinct shape that a bfloat16 forward on a CPU meets; few shapes, little
+# memory.
+_CPU_BF16_MULTIPLE = 64
+# Padding costs as much time as text, so short rows do not ride along with long ones.
+_MAX_PADDING = 0.25
+
+
+class RewardModel:
+    """A reward model on one device. Arguments as in `TRMScorer`; not safe for several threads at once."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        quantization: str | None,
+        device: str,
+        dtype: str | None,
+        max_tokens: int | None,
+        batch_tokens: int,
+        trust_remote_code: bool,
+        revision: str | None,
+    ) -> None:
+        self.name = model
+        self.batch_tokens = batch_tokens
+        self.device = pick_device(device)
+        on_cpu = self.device.type == "cpu"
+        chosen = (
+            getattr(torch, dtype)
+            if dtype
+            else torch.float32
+            if on_cpu and not quantization
+            else torch.bfloat16
+        )
+        source = {"trust_remote_code": trust_remote_code, "revision": revision}
+        with _as_configuration_error(model), _no_loading_bar():
+            config = transformers.AutoConfig.from_pretrained(model, **source)
+            _check_labels(model, config)
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(model, **source)
+            self._model = _load_model(model, config, chosen, quantization, self.device, source)
+        self._head = _find_head(model, self._model)
+        # Decoders keep their head in `score` and read it at the last token; encoders pool in ways of their
+        # own.
+        self._reads_last_token = getattr(self._model, "score", None) is self._head
+        self.max_tokens = _context_length(model, config, self._tokenizer, max_tokens)
+        self._tokenizer.model_max_length = int(1e30)  # or it warns about lengths that are handled here
+        pad = self._tokenizer.pad_token_id
+        self._pad = pad if pad is not None else 0
+        # A model that pools by itself may look for padding by its id, so without one nothing is padded.
+        self._max_padding = _MAX_PADDING if self._reads_last_token or pad is not None else 0.0
+        self._multiple = _CPU_BF16_MULTIPLE if on_cpu and chosen is torch.bfloat16 else 1
+
+    def score(self, parts: Sequence[tuple[str, str]], stop: threading.Event) -> Scores:
+        """Score texts.
+
+        Args:
+            parts: what precedes the trace, and the trace, of each text.
+            stop: set from another thread to give up before the next batch.
+
+        Returns:
+            the raw logits, and how many tokens of each were left out.
+
+        Raises:
+            ScoringError: what precedes a trace fills ``max_tokens``; a logit is not finite; the device is out
+                of memory; or ``stop`` was set.
+        """
+        encoded = self._tokenizer([prefix + trace for prefix, trace in parts])["input_ids"]
+        rows, truncated = [], []
+        for index, (prefix, _) in enumerate(parts):
+            row = self._fit(encoded[index], prefix, index)
+            rows.append(row)
+            truncated.append(len(encoded[index]) - len(row))
+        if any(truncated):
+            _log.warning(
+                "%d of %d traces do not fit %d tokens; up to %d tokens were left out of the middle of one.",
+                sum(map(bool, truncated)), len(rows), self.max_tokens, max(truncated),
+            )  # fmt: skip
+        values = [math.nan] * len(rows)
+        lengths = [len(row) for row in rows]
+        for batch in make_batches(lengths, self.batch_tokens, self._pad_length, self._max_padding):
+            if stop.is_set():
+                raise ScoringError("Scoring was cancelled.")
+            with _no_cast_warnings():
+                scored = self._run([rows[i] for i in batch])
+            for index, value in zip(batch, scored, strict=True):
+                values[index] = value
+        bad = [index for index, value in enumerate(values) if not math.isfinite(value)]
+        if bad:
+            raise ScoringError(
+                f"{self.name} gave no finite score for trace {', '.join(map(str, bad))}. "
+                'Try dtype="float32"; if that does not help, the weights are damaged.'
+            )
+        return Scores(values, truncated)
+
+    def _fit(self, ids: list[int], prefix: str, index: int) -> list[int]:
+        """``ids``, short of tokens from the middle of the trace where there are more than ``max_tokens``."""
+        if len(ids) <= self.max_tokens:
+            return ids
+        # The tokens of the prefix, short of where a token straddles the seam or a closing special token
+        # follows.
+        alone = self._tokenizer(prefix)["input_ids"]
+        question = next((n for n, (a, b) in enumerate(zip(alone, ids, strict=False)) if a != b), len(alone))
+        room = self.max_tokens - question
+        if room < 1:
+            raise ScoringError(
+                f"The question of trace {index} alone takes {question} of {self.max_tokens} tokens, which "
+                "leaves no room for the trace. Raise max_tokens, shorten the question, or take another model."
+            )
+        first = room // 2
+        return ids[: question + first] + ids[len(ids) - (room - first) :]
+
+    def _pad_length(self, length: int) -> int:
+        return min(math.ceil(length / self._multiple) * self._multiple, max(length, self.max_tokens))
+
+    def _run(self, rows: list[list[int]]) -> list[float]:
+        """`_forward`, in halves where the device has too little memory."""
+        try:
+            return self._forward(rows)
+        except torch.OutOfMemoryError as error:
+            if len(rows) == 1:
+                raise ScoringError(
+                    f"{self.device} has too little memory for one trace of {len(rows[0])} tokens. "
+                    'Set a lower max_tokens, or quantization="nf4".'
+                ) from error
+        except RuntimeError as error:
+            raise ScoringError(f"{self.name} failed on {self.device}: {_first_line(error)}") from error
+        # Outside of the handler, since the exception keeps the failed pass's tensors alive.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        half = len(rows) // 2
+        return self._run(rows[:half]) + self._run(rows[half:])
+
+    def _forward(self, rows: list[list[int]]) -> list[float]:
+        lengths = torch.tensor([len(row) for row in rows])
+        width = int(lengths.max())
+        if self._max_padding:
+            width = self._pad_length(width)
+        ids = torch.full((len(rows), width), self._pad)
+        for line, row in zip(ids, rows, strict=True):
+            line[: len(row)] = torch.tensor(row)
+        mask = (torch.arange(width) < lengths[:, None]).long()
+        inputs = {"input_ids": ids.to(self.device), "attention_mask": mask.to(self.device)}
+        with torch.inference_mode():
+            if self._reads_last_token:
+                # The model's own pooling looks for the last token that is not the padding token, and so takes
+                # the wrong one for a text that ends in a token which also serves as padding.
+                hidden = self._model.base_model(**inputs).last_hidden_state
+                last = hidden[torch.arange(len(rows)), lengths - 1].float()
+                bias = None if self._head.bias is None else self._head.bias.float()
+                logits = nn.functional.linear(last, self._head.weight.float(), bias)
+            else:
+                logits = self._model(**inputs).logits
+        return [float(value) for value in logits[:, 0].float().cpu()]
+
+
+def make_batches(
+    lengths: Sequence[int], budget: int, pad: Callable[[int], int], max_padding: float
+) -> Iterator[list[int]]:
+    """Group indices of rows, longest first, so that a group padded to its longest row stays within
+    ``budget``.
+
+    Args:
+        lengths: tokens of each row.
+        budget: most tokens of a group, padding included. A longer row stands alone.
+        pad: the padded length of a row, from its length.
+        max_padding: largest share of a group that may be padding up to its longest row; with 0, only rows of
+            the same length share a group.
+
+    Yields:
+        indices into ``lengths``; each occurs once.
+    """
+    batch: list[int] = []
+    longest = total = 0
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        length, rows = lengths[index], len(batch) + 1
+        padding = longest * rows - total - length
+        if batch and (pad(longest) * rows > budget or padding > max_padding * longest * rows):
+            yield batch
+            batch = []
+        if not batch:
+            longest, total = length, 0
+        batch.append(index)
+        total += length
+    if batch:
+        yield batch
+
+
+def pick_device(device: str) -> torch.device:
+    if device == "auto":
+        device = (
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        first = str(error).partition("\n")[0]
+        raise ConfigurationError(f'Device {device!r} cannot be used ({first}). Try device="auto".') from error
+    return chosen
+
+
+def _check_labels(model: str, config: Any) -> None:
+    labels = config.num_labels
+    if labels != 1:
+        raise ConfigurationError(
+            f"{model} has {labels} labels (num_labels); a reward model has 1. Name a sequence-classification "
+            "checkpoint that was trained as a reward model."
+        )
+
+
+def _load_model(
+    model: str,
+    config: Any,
+    dtype: torch.dtype,
+    quantization: str | None,
+    device: torch.device,
+    source: dict[str, Any],
+) -> Any:
+    placement: dict[str, Any] = {}
+    if quantization:
+        for package in ("bitsandbytes", "accelerate"):
+            if importlib.util.find_spec(package) is None:
+                raise ConfigurationError(f"quantization={quantization!r} needs {package}. {_LOCAL}")
+        placement["quantization_config"] = transformers.BitsAndBytesConfig(
+            load_in_8bit=quantization == "int8",
+            load_in_4bit=quantization == "nf4",
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=dtype,
+            # Passing a list replaces the library's own, so the head has to be in it.
+            llm_int8_skip_modules=_head_modules(config, source),
+        )
+    if quantization or device.type != "cpu":
+        placement["device_map"] = {"": device}
+    loaded, report = transformers.AutoModelForSequenceClassification.from_pretrained(
+        model,
+        config=config,
+        dtype=dtype,
+        use_safetensors=True,
+        output_loading_info=True,
+        **placement,
+        **source,
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ConfigurationError(
+            f"{model} has no weights for {', '.join(missing[:5])}, so its scores would be random. It may be "
+            "a language model without a score head: name the reward model that was trained from it."
+        )
+    loaded.config.use_cache = False
+    return loaded.eval()
+
+
+def _head_modules(config: Any, source: dict[str, Any]) -> list[str]:
+    """What the architecture puts on top of its base model: `score` for Llama, `classifier` for BERT."""
+    with torch.device("meta"):
+        empty = transformers.AutoModelForSequenceClassification.from_config(
+            config, trust_remote_code=source["trust_remote_code"]
+        )
+    return [name for name, _ in empty.named_children() if name != empty.base_model_prefix]
+
+
+def _find_head(name: str, model: Any) -> nn.Linear:
+    """The linear layer with one output that gives the score, checked to hold plain weights."""
+    outside = [child for key, child in model.named_children() if key != model.base_model_prefix]
+    linear = [m for child in outside for m in child.modules() if getattr(m, "out_features", None) == 1]
+    if not linear:
+        raise ConfigurationError(
+            f"{name} ({type(model).__name__}) has no linear layer with one output, so it is no reward model "
+            "that me2sdk knows how to read."
+        )
+    head = linear[-1]
+    if type(head) is not nn.Linear or not head.weight.is_floating_point():
+        raise ScoringError(
+            f"The score head of {name} was quantized ({type(head).__name__}), which destroys its scores. "
+            "Load the model without quantization."
+        )
+    return head
+
+
+def _context_length(model: str, config: Any, tokenizer: Any, max_tokens: int | None) -> int:
+    context = getattr(config.get_text_config(), "max_position_embeddings", None)
+    limit = tokenizer.model_max_length  # an astronomic number where none is known
+    # Some encoders number positions from 2 on, so the tokenizer's lower limit is the one that holds.
+    limits = [int(n) for n in (context, limit) if n is not None and 0 < n < 1e9]
+    if max_tokens is None and not limits:
+        raise ConfigurationError(f"{model} does not say how long its inputs may be. Pass max_tokens.")
+    if max_tokens is not None and context is not None and 0 < context < max_tokens:
+        raise ConfigurationError(
+            f"max_tokens={max_tokens} is more than the context of {model}, {context} tokens."
+        )
+    return max_tokens if max_tokens is not None else min(limits)
+
+
+@contextmanager
+def _as_configuration_error(model: str) -> Iterator[None]:
+    try:
+        yield
+    except ConfigurationError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise ConfigurationError(f'{model} does not fit this device. Try quantization="nf4".') from error
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        raise ConfigurationError(
+            f"{model} could not be loaded: {_first_line(error)} Check the name or folder: it takes a "
+            "config.json, a tokenizer and weights in safetensors (pickled weights are never read)."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    line = str(error).strip().partition("\n")[0].strip() or type(error).__name__
+    return line if line.endswith((".", "!", "?")) else f"{line}."
+
+
+@contextmanager
+def _no_loading_bar() -> Iterator[None]:
+    """Keep transformers from drawing a bar on stderr while it reads weights; the hub's download bars stay."""
+    set_hook = getattr(transformers.utils.logging, "set_tqdm_hook", None)  # not in the oldest 5.x
+    if set_hook is None:
+        yield
+        return
+    before = set_hook(lambda factory, args, kwargs: factory(*args, **{**kwargs, "disable": True}))
+    try:
+        yield
+    finally:
+        set_hook(before)
+
+
+def _is_no_cast_warning(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("MatMul8bitLt: inputs will be cast")
+
+
+@contextmanager
+def _no_cast_warnings() -> Iterator[None]:
+    """Keep bitsandbytes from warning, in every layer at every pass, that int8 computes in float16."""
+    log = logging.getLogger("bitsandbytes.autograd._functions")
+    log.addFilter(_is_no_cast_warning)
+    try:
+        yield
+    finally:
+        log.removeFilter(_is_no_cast_warning)

@@ -1,0 +1,132 @@
+"""Scoring text, and how the arguments of a scorer are read."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from me2sdk.errors import ConfigurationError, InvalidTraceError
+from me2sdk.schema import Trace
+from me2sdk.scorers import RemoteTRMScorer, Scorer, TRMScorer
+from me2sdk.scorers._base import read_inputs
+from me2sdk.scorers._text import prompt_text, scoring_parts, scoring_text
+
+USER: dict[str, object] = {"role": "user", "content": "What is 1+1?"}
+
+
+@pytest.mark.parametrize(
+    "reasoning",
+    [
+        "It is 2.",
+        "<think>It is 2.",
+        "<think>\nIt is 2.\n</think>\n\n2",
+        "\n <think>It is 2.</think>x</think>y",
+        "It is 2.\n</think>2",
+        "It is 2.\n\n",
+    ],
+)
+def test_the_trace_is_cut_at_its_tags(reasoning: str) -> None:
+    assert scoring_text("What is 1+1?", Trace(reasoning=reasoning)) == "What is 1+1?\nIt is 2."
+
+
+def test_a_completion_and_its_bare_trace_read_the_same() -> None:
+    whole = Trace.from_text("<think>\nIt is 2.\n</think>\nThe answer is 2.")
+    assert scoring_text("Q", whole) == scoring_text("Q", Trace(reasoning="It is 2."))
+
+
+def test_an_inner_opening_tag_stays() -> None:
+    assert scoring_text("Q", Trace(reasoning="we write <think> here")) == "Q\nwe write <think> here"
+
+
+@pytest.mark.parametrize("question", [None, "", "  \n", []])
+def test_without_a_question_the_trace_stands_alone(question: object) -> None:
+    assert scoring_text(question, Trace(reasoning="It is 2.")) == "It is 2."  # type: ignore[arg-type]
+
+
+def test_messages_are_joined_and_other_parts_left_out() -> None:
+    parts: list[object] = [
+        {"type": "text", "text": "Look:"},
+        {"type": "image_url", "image_url": {"url": "x"}},
+        {"type": "text"},
+    ]
+    messages: list[dict[str, object]] = [
+        {"role": "system", "content": "Be short."},
+        {"role": "user", "content": parts},
+        USER,
+    ]
+    assert prompt_text(messages) == "Be short.\nLook:\nWhat is 1+1?"
+    assert prompt_text([{"role": "assistant", "content": None}, USER]) == "What is 1+1?"
+
+
+@pytest.mark.parametrize("question", [3, [3], [{"role": "user", "content": 3}], {"role": "user"}])
+def test_other_questions_are_refused(question: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"question|content"):
+        prompt_text(question)  # type: ignore[arg-type]
+
+
+@given(st.text(), st.text(st.characters()))
+def test_any_text_can_be_encoded_and_is_the_sum_of_its_parts(question: str, reasoning: str) -> None:
+    text = scoring_text(question, Trace(reasoning=reasoning))
+    text.encode()
+    assert text == "".join(scoring_parts(question, Trace(reasoning=reasoning)))
+
+
+def test_lone_surrogates_are_replaced() -> None:
+    assert scoring_text("a\ud800", Trace(reasoning="b\udfff")) == "a\ufffd\nb\ufffd"
+
+
+def test_one_question_for_all_or_one_a_trace() -> None:
+    def asked(question: object, count: int = 2) -> list[object]:
+        return [q for q, _ in read_inputs(question, ["a", "b"][:count])]  # type: ignore[arg-type]
+
+    assert asked("Q") == ["Q", "Q"]
+    assert asked([USER]) == [[USER], [USER]]
+    assert asked([USER, USER], count=1) == [[USER, USER]]  # two messages are one question
+    assert asked(["Q", [USER]]) == ["Q", [USER]]
+    assert asked(("Q", None)) == ["Q", None]
+    assert asked(None) == [None, None]
+
+
+def test_a_trace_brings_its_own_question_where_none_is_given() -> None:
+    own = Trace(reasoning="a", question="mine")
+    assert [q for q, _ in read_inputs(None, [own, "b"])] == ["mine", None]
+    assert [q for q, _ in read_inputs("given", [own, "b"])] == ["given", "given"]
+    assert [q for q, _ in read_inputs([None, "given"], [own, "b"])] == ["mine", "given"]
+
+
+@pytest.mark.parametrize("question", [["one"], ["one", "two", "three"], [], [[USER]]])
+def test_the_number_of_questions_must_fit(question: list[object]) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{len(question)} questions for 2 traces"):
+        read_inputs(question, ["a", "b"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("question", [[USER, "two"], [{"content": "no role"}], 3, [3, 4], {"role": "user"}])
+def test_mixed_or_foreign_questions_are_refused(question: object) -> None:
+    with pytest.raises(ConfigurationError):
+        read_inputs(question, ["a", "b"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("traces", ["a trace", Trace(reasoning="a trace")])
+def test_a_single_trace_is_not_taken_for_a_list(traces: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"\[trace\]"):
+        read_inputs("Q", traces)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "bad", ["", " \n", Trace(reasoning=""), Trace(reasoning="</think>2", response="2"), None, 3]
+)
+def test_a_trace_without_reasoning_is_named(bad: object) -> None:
+    with pytest.raises(InvalidTraceError, match="Trace 1 "):
+        read_inputs("Q", ["fine", bad])  # type: ignore[list-item]
+
+
+def test_text_is_read_as_a_completion() -> None:
+    ((_, trace),) = read_inputs("Q", ["<think>because</think>2"])
+    assert trace == Trace(reasoning="because", response="2")
+
+
+def test_ours_are_scorers() -> None:
+    assert isinstance(TRMScorer(), Scorer)
+    assert isinstance(RemoteTRMScorer("http://localhost:1"), Scorer)
+    assert not isinstance(object(), Scorer)
