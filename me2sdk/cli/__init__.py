@@ -1,0 +1,58 @@
+"""The command line: ``me2``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from me2sdk.cli import demo, doctor, rerank, steps
+from me2sdk.cli._io import FAILED, USAGE, err
+from me2sdk.errors import ConfigurationError, ME2Error
+
+app = typer.Typer(
+    name="me2",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Return the answer that was reasoned best.",
+    epilog="Exit codes: 0 all done; 1 failed; 2 wrong usage or settings; 3 done, but some lines or candidates failed; "
+    "130 interrupted.",
+)
+app.command()(rerank.ask)
+app.command("rerank")(rerank.rerank_file)
+app.command()(rerank.score)
+app.command("steps")(steps.steps)
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from importlib.metadata import version
+
+        typer.echo(version("me2sdk"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
+
+
+def main() -> None:
+    """Run the command line; errors of me2sdk become one line on standard error and an exit code."""
+    try:
+        app()
+    except ME2Error as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(USAGE if isinstance(error, ConfigurationError) else FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away (`me2 … | head`), and so does our last flush
+        sys.exit(0)

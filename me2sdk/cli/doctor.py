@@ -1,0 +1,107 @@
+"""``me2 doctor``: what is installed, and what can be used."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import tempfile
+from typing import Annotated, Any
+
+import typer
+
+from me2sdk.cli._io import FAILED, emit, out
+
+EXTRAS = {
+    "local": ("torch", "transformers", "accelerate", "bitsandbytes"),
+    "train": ("trl", "peft", "datasets", "math-verify", "scikit-learn"),
+}
+CORE = ("litellm", "pydantic", "networkx", "diskcache", "tenacity", "httpx", "numpy", "typer", "rich")
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Tell what is installed, which device would score, which extras are missing, and whether the cache is writable."""
+    report: dict[str, Any] = {
+        "me2sdk": _version("me2sdk"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in CORE},
+        "extras": {},
+        "device": _device(),
+        "cache": _cache(),
+        "mini": _mini(),
+    }
+    for extra, packages in EXTRAS.items():
+        versions = {name: _version(name) for name in packages}
+        missing = [name for name, version in versions.items() if version is None]
+        report["extras"][extra] = {"packages": versions, "missing": missing}
+    healthy = (
+        report["cache"]["writable"] and report["mini"] == "ok" and None not in report["packages"].values()
+    )
+    report["healthy"] = healthy
+    if as_json:
+        emit(json.dumps(report))
+    else:
+        _show(report)
+    if not healthy:
+        raise typer.Exit(FAILED)
+
+
+def _show(report: dict[str, Any]) -> None:
+    def line(name: str, value: str) -> None:
+        out().print(f"{name:<12} {value}", highlight=False, markup=False)
+
+    line("me2sdk", f"{report['me2sdk']} on Python {report['python']}, {report['platform']}")
+    line(
+        "packages",
+        ", ".join(f"{name} {version or 'MISSING'}" for name, version in report["packages"].items()),
+    )
+    for extra, found in report["extras"].items():
+        missing = found["missing"]
+        note = f'missing {", ".join(missing)}: pip install "me2sdk[{extra}]"' if missing else "complete"
+        line(f"[{extra}]", note)
+    line("device", report["device"])
+    cache = report["cache"]
+    line(
+        "cache", f"{cache['path']} ({'writable' if cache['writable'] else 'NOT writable: ' + cache['error']})"
+    )
+    line("mini scorer", report["mini"])
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _device() -> str:
+    if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
+        return 'cpu (reward models other than "mini" need the extra local)'
+    from me2sdk.scorers import available_device
+
+    return available_device()
+
+
+def _cache() -> dict[str, Any]:
+    from me2sdk.llm import user_cache_dir
+
+    path = user_cache_dir()
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        return {"path": str(path), "writable": False, "error": error.strerror or str(error)}
+    return {"path": str(path), "writable": True, "error": ""}
+
+
+def _mini() -> str:
+    from me2sdk.scorers import TRMScorer
+
+    try:
+        TRMScorer("mini").score("What is 1 + 1?", ["1 + 1 = 2"])
+    except Exception as error:  # the doctor reports, whatever it is
+        return f"{type(error).__name__}: {error}"
+    return "ok"

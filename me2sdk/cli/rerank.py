@@ -1,0 +1,220 @@
+"""``me2 ask``, ``me2 rerank`` and ``me2 score``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from me2sdk._jsonl import JsonlWriter, read_jsonl
+from me2sdk.cli._io import FAILED, PARTIAL, candidates_table, emit, err, out, parse_record, progress
+from me2sdk.errors import ConfigurationError, InvalidTraceError, ME2Error
+from me2sdk.schema import Candidate, RerankResult, Select, Trace
+
+Scorer = Annotated[str, typer.Option(help='"mini", or the name or path of a reward model.')]
+Quantization = Annotated[str | None, typer.Option(help="int8 or nf4, for reward models.")]
+SelectOption = Annotated[Select, typer.Option(help="How the best is chosen.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="JSONL file, or - for standard input.")]
+Output = Annotated[Path | None, typer.Option(help="Append results here; run again to resume after a stop.")]
+
+
+Work = Callable[[dict[str, Any]], dict[str, Any]]
+Show = Callable[[dict[str, Any]], None]
+
+
+def _scorer(name: str, quantization: str | None) -> Any:
+    from me2sdk.scorers import TRMScorer
+
+    return TRMScorer(name, quantization=quantization)  # type: ignore[arg-type]
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="The question, or - for standard input.")],
+    model: Annotated[list[str], typer.Option(help="LiteLLM model; several times for a mixed pool.")],
+    n: Annotated[int, typer.Option("-n", help="Candidates to sample.")] = 8,
+    scorer: Scorer = "mini",
+    quantization: Quantization = None,
+    select: SelectOption = "best",
+    temperature: Annotated[
+        float | None, typer.Option(help="Sampling temperature; the provider's default if unset.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Longest completion, in tokens.")] = None,
+    api_base: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server.")] = None,
+    max_concurrency: Annotated[int, typer.Option(help="Calls in flight at most.")] = 16,
+    min_candidates: Annotated[int, typer.Option(help="Fewer than this is a failure.")] = 1,
+    budget_usd: Annotated[
+        float | None, typer.Option(help="Stop before this many US dollars are spent.")
+    ] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="Stop before this many tokens are used.")] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Keep answers on disk, so that the same call costs nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Sample several answers and print the best-reasoned one; the others are listed on standard error."""
+    from me2sdk._rerank import best_of_n
+    from me2sdk.llm import Budget
+
+    text = sys.stdin.read().strip() if question == "-" else question
+    if not text.strip():
+        raise ConfigurationError("The question is empty. Give it as an argument, or - and pipe it in.")
+    options: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens, "api_base": api_base}
+    budget = (
+        None if budget_usd is None and budget_tokens is None else Budget(usd=budget_usd, tokens=budget_tokens)
+    )
+    with progress("candidates", n) as bar:
+
+        def show(candidate: Candidate) -> None:
+            bar.advance(bar.task_ids[0])
+
+        result = best_of_n(
+            text,
+            model=model[0] if len(model) == 1 else model,
+            n=n,
+            scorer=_scorer(scorer, quantization),
+            select=select,
+            min_candidates=min_candidates,
+            on_candidate=show,
+            budget=budget,
+            cache=cache or None,
+            max_concurrency=max_concurrency,
+            **{name: value for name, value in options.items() if value is not None},
+        )
+    if as_json:
+        emit(result.model_dump_json())
+    else:
+        err.print(candidates_table(result))
+        usage = result.usage
+        cost = "cost unknown" if usage.cost is None else f"${usage.cost:.4f}"
+        tokens = "tokens unknown" if usage.total_tokens is None else f"{usage.total_tokens} tokens"
+        err.print(
+            f"{usage.calls} calls, {usage.cached_calls} from the cache, {tokens}, {cost}, {result.seconds:.1f} s"
+        )
+        _show_failures(result)
+        emit(result.best.response)
+    if result.failures:
+        raise typer.Exit(PARTIAL)
+
+
+def rerank_file(
+    file: File,
+    scorer: Scorer = "mini",
+    quantization: Quantization = None,
+    select: SelectOption = "best",
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Order candidates that you already have.
+
+    Each line is {"question": …, "candidates": [text or message, …]}; other fields are passed through.
+    Prints a table a question, or with --json a line of JSON each.
+    """
+    from me2sdk._rerank import rerank
+
+    judge = _scorer(scorer, quantization)
+
+    def work(record: dict[str, Any]) -> dict[str, Any]:
+        candidates = record.get("candidates")
+        if not isinstance(candidates, list) or not candidates:
+            raise InvalidTraceError('needs "candidates": a list of texts or messages that is not empty')
+        result = rerank(record.get("question"), candidates, scorer=judge, select=select)
+        rest = {name: value for name, value in record.items() if name not in ("candidates", "line", "error")}
+        return {**rest, "result": result.model_dump(mode="json")}
+
+    def show(record: dict[str, Any]) -> None:
+        result = RerankResult.model_validate(record["result"])
+        correct = record.get("correct")
+        known = dict(enumerate(correct)) if isinstance(correct, list) else None
+        out().print(
+            candidates_table(result, known, title=str(record.get("question") or f"line {record['line']}"))
+        )
+        _show_failures(result)
+
+    settings = {"command": "rerank", "scorer": judge.name, "quantization": quantization, "select": select}
+    _each_line(file, settings, output, as_json, work, show)
+
+
+def score(
+    file: File,
+    scorer: Scorer = "mini",
+    quantization: Quantization = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Score single traces.
+
+    Each line is {"question": …, "text": …} (or "message", or "reasoning"); other fields are passed through.
+    """
+    judge = _scorer(scorer, quantization)
+
+    def work(record: dict[str, Any]) -> dict[str, Any]:
+        question = record.get("question")
+        if isinstance(record.get("reasoning"), str):
+            trace = Trace(reasoning=record["reasoning"], question=question)
+        elif isinstance(record.get("text"), str):
+            trace = Trace.from_text(record["text"], question)
+        elif "message" in record:
+            trace = Trace.from_message(record["message"], question)
+        else:
+            raise InvalidTraceError('needs "text", "reasoning" or "message"')
+        scores = judge.score(question or "", [trace])
+        rest = {name: value for name, value in record.items() if name not in ("line", "error")}
+        return {
+            **rest,
+            "score": scores[0],
+            "score_truncated": scores.truncated[0],
+            "truncated": trace.truncated,
+        }
+
+    def show(record: dict[str, Any]) -> None:
+        emit(f"{record['line']}\t{record['score']:+.4f}")
+
+    settings = {"command": "score", "scorer": judge.name, "quantization": quantization}
+    _each_line(file, settings, output, as_json, work, show)
+
+
+def _each_line(
+    file: str, settings: dict[str, Any], output: Path | None, as_json: bool, work: Work, show: Show
+) -> None:
+    """Do ``work`` for each line, in order; a line that fails is reported and the rest go on."""
+    done = failed = 0
+    with JsonlWriter(output, settings) if output else nullcontext() as writer, progress("lines", None) as bar:
+        for number, line in read_jsonl(file):
+            bar.advance(bar.task_ids[0])
+            record = writer.find(number, line) if writer else None
+            try:
+                if record is None:
+                    fresh = work(parse_record(line))
+                    record = writer.write(number, line, fresh) if writer else {"line": number, **fresh}
+            except ConfigurationError:
+                raise
+            except ME2Error as error:
+                failed += 1
+                err.print(
+                    f"line {number}: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+                )
+                if as_json:
+                    emit(json.dumps({"line": number, "error": str(error)}))
+                continue
+            done += 1
+            if as_json:
+                emit(json.dumps(record, ensure_ascii=False))
+            else:
+                show(record)
+    if failed:
+        err.print(f"{done} lines done, {failed} failed", style="red")
+        raise typer.Exit(PARTIAL if done else FAILED)
+    if not done:
+        raise InvalidTraceError(f"{file} holds no lines.")
+
+
+def _show_failures(result: RerankResult) -> None:
+    for failure in result.failures:
+        text = f"candidate {failure.index} ({failure.stage}): {failure.error}: {failure.message}"
+        err.print(text, style="red", markup=False, highlight=False, soft_wrap=True)

