@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from me2sdk._rerank import abest_of_n, acompletion, arerank, best_of_n, completion, rerank
+    from me2sdk._completion import acompletion, completion
+    from me2sdk._rerank import abest_of_n, arerank, best_of_n, rerank
     from me2sdk.errors import (
         BudgetExceeded,
         ConfigurationError,
@@ -46,7 +47,8 @@ _HOMES = {
         "ScoringError",
     ),
     "llm": ("LLM", "Budget"),
-    "_rerank": ("abest_of_n", "acompletion", "arerank", "best_of_n", "completion", "rerank"),
+    "_completion": ("acompletion", "completion"),
+    "_rerank": ("abest_of_n", "arerank", "best_of_n", "rerank"),
     "schema": (
         "BestOfNResult",
         "Candidate",

@@ -1,0 +1,228 @@
+"""What the reranking verbs share: sampling candidates, scoring them as they arrive, putting them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from me2sdk.errors import ConfigurationError, GenerationError, InvalidTraceError, ScoringError
+from me2sdk.llm import LLM, Generation
+from me2sdk.schema import (
+    BestOfNResult,
+    Candidate,
+    Failure,
+    Message,
+    Question,
+    RerankResult,
+    Scores,
+    Select,
+    Trace,
+)
+from me2sdk.scorers import Scorer, TRMScorer
+from me2sdk.select import order
+from me2sdk.verify import agroup_answers
+
+_log = logging.getLogger(__name__)
+_SELECTS = ("best", "vote", "weighted_vote")
+OnCandidate = Callable[[Candidate], Awaitable[None] | None]
+
+
+async def sample(
+    llm: LLM,
+    question: Question,
+    n: int,
+    scorer: str | Scorer,
+    select: Select,
+    min_candidates: int,
+    on_candidate: OnCandidate | None,
+    params: dict[str, Any],
+) -> tuple[BestOfNResult, dict[int, Generation]]:
+    """Generate and score side by side. Returns the result and, by index, what the model sent."""
+    started = time.perf_counter()
+    judge = await ready(scorer, select)  # before anything is paid for
+    arrived: asyncio.Queue[Candidate | None] = asyncio.Queue()
+    generations: dict[int, Generation] = {}
+    failures: list[Failure] = []
+    scored: list[Candidate] = []
+
+    async def generate() -> None:
+        try:
+            async for item in llm.asample(question, n, **params):
+                if isinstance(item, Failure):
+                    failures.append(item)
+                    continue
+                generations[item.index] = item
+                try:
+                    arrived.put_nowait(_candidate(item, question))
+                except InvalidTraceError as error:
+                    failures.append(failure(item.index, "read", error, item.model))
+        finally:
+            arrived.put_nowait(None)
+
+    async def score() -> None:
+        more = True
+        while more:
+            batch = [await arrived.get()]
+            while not arrived.empty():  # what came in while the last batch was scored
+                batch.append(arrived.get_nowait())
+            more = None not in batch
+            for candidate in await score_candidates(
+                judge, question, [c for c in batch if c is not None], failures
+            ):
+                scored.append(candidate)
+                await _tell(on_candidate, candidate)
+
+    tasks = [asyncio.create_task(generate()), asyncio.create_task(score())]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    scored.sort(key=lambda candidate: candidate.index)
+    result = BestOfNResult(
+        candidates=await ordered(scored, select, failures),
+        failures=tuple(sorted(failures, key=lambda failure: failure.index)),
+        select=select,
+        scorer=scorer_name(judge),
+        seconds=time.perf_counter() - started,
+        usage=llm.usage,
+    )
+    if len(result.candidates) < min_candidates:
+        reasons = (
+            "; ".join(dict.fromkeys(f"{f.error}: {f.message}" for f in result.failures)) or "no reason given"
+        )
+        raise GenerationError(
+            f"Only {len(result.candidates)} of {n} candidates came back and min_candidates is {min_candidates}. "
+            f"{reasons[:1000]}. The candidates that did arrive are in .partial.",
+            partial=result,
+            status=next((f.status for f in result.failures if f.status), None),
+            error_type=next((f.error for f in result.failures), None),
+        )
+    return result, generations
+
+
+def _candidate(generation: Generation, question: Question) -> Candidate:
+    trace = Trace.from_message(generation.message, question)
+    if generation.finish_reason == "length":
+        trace = trace.model_copy(update={"truncated": True})
+    return Candidate(
+        index=generation.index,
+        trace=trace,
+        model=generation.model,
+        finish_reason=generation.finish_reason,
+        usage=generation.usage,
+    )
+
+
+def read_candidate(item: str | Trace | Message, question: Question | None) -> Trace:
+    if isinstance(item, Trace):
+        trace = item if item.question is not None else item.model_copy(update={"question": question})
+    elif isinstance(item, str):
+        trace = Trace.from_text(item, question)
+    else:
+        trace = Trace.from_message(item, question)
+    if not trace.reasoning.strip():
+        raise InvalidTraceError("The candidate is empty: there is nothing to score.")
+    return trace
+
+
+async def _tell(on_candidate: OnCandidate | None, candidate: Candidate) -> None:
+    if on_candidate is None:
+        return
+    try:
+        told = on_candidate(candidate)
+        if inspect.isawaitable(told):
+            await told
+    except Exception:  # the caller's code; its fault must not cost answers that are paid for
+        _log.exception("on_candidate failed for candidate %d", candidate.index)
+
+
+async def ready(scorer: str | Scorer, select: str) -> Scorer:
+    """The scorer as an object, loaded."""
+    if select not in _SELECTS:
+        raise ConfigurationError(f"select must be one of {', '.join(_SELECTS)}; it is {select!r}.")
+    judge: Scorer = _byscorer_name(scorer) if isinstance(scorer, str) else scorer
+    if not callable(getattr(judge, "score", None)):
+        raise ConfigurationError(
+            f"scorer must be a name or have score(question, traces) -> list[float]; {type(scorer).__name__} has not."
+        )
+    if callable(load := getattr(judge, "load", None)):
+        await asyncio.to_thread(load)
+    return judge
+
+
+@functools.lru_cache(maxsize=2)  # loading one can take minutes, holding one gigabytes
+def _byscorer_name(name: str) -> TRMScorer:
+    return TRMScorer(name)
+
+
+def scorer_name(scorer: Scorer) -> str:
+    return str(getattr(scorer, "name", type(scorer).__name__))
+
+
+async def score_candidates(
+    scorer: Scorer, question: Question | None, candidates: list[Candidate], failures: list[Failure]
+) -> list[Candidate]:
+    """Candidates with their rewards. If a batch fails its candidates are scored one by one; failures are recorded."""
+    if not candidates:
+        return []
+    try:
+        scores = await _ask(scorer, question, [candidate.trace for candidate in candidates])
+    except Exception as error:
+        if len(candidates) > 1:
+            return [
+                c
+                for candidate in candidates
+                for c in await score_candidates(scorer, question, [candidate], failures)
+            ]
+        failures.append(failure(candidates[0].index, "score", error, candidates[0].model))
+        return candidates
+    return [
+        candidate.model_copy(update={"score": score, "score_truncated": cut})
+        for candidate, score, cut in zip(candidates, scores, scores.truncated, strict=True)
+    ]
+
+
+async def _ask(scorer: Scorer, question: Question | None, traces: list[Trace]) -> Scores:
+    ascore = getattr(scorer, "ascore", None)
+    values = (
+        await ascore(question, traces)
+        if ascore
+        else await asyncio.to_thread(scorer.score, question or "", traces)
+    )
+    scores = [float(value) for value in values]
+    if len(scores) != len(traces) or not all(map(math.isfinite, scores)):
+        raise ScoringError(
+            f"{scorer_name(scorer)} must return one finite number a trace, {len(traces)} in all; it gave {scores}."
+        )
+    return Scores(scores, getattr(values, "truncated", None))
+
+
+async def ordered(
+    candidates: list[Candidate], select: Select, failures: list[Failure]
+) -> tuple[Candidate, ...]:
+    if candidates and select != "vote" and all(candidate.score is None for candidate in candidates):
+        first = next(failure for failure in failures if failure.stage == "score")
+        raise ScoringError(
+            f"None of the {len(candidates)} candidates could be scored. {first.error}: {first.message} "
+            "The candidates are in .partial.",
+            partial=RerankResult(candidates=tuple(candidates), failures=tuple(failures), select=select),
+        )
+    groups = await agroup_answers([candidate.answer for candidate in candidates]) if select != "best" else []
+    return tuple(order(candidates, select, groups))
+
+
+def failure(
+    index: int, stage: Literal["generate", "read", "score"], error: Exception, model: str | None = None
+) -> Failure:
+    return Failure(
+        index=index, stage=stage, error=type(error).__name__, message=str(error)[:2000], model=model
+    )
