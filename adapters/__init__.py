@@ -1,0 +1,1 @@
+"""Integrations with frameworks that people already run, one module a framework."""
