@@ -50,8 +50,9 @@ format: $(VENV)/dev.stamp ## Format the code
 bench: $(VENV)/dev.stamp $(SMOLLM2) ## Run the benchmarks; each writes JSON into benchmarks/
 	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-docs: $(VENV)/dev.stamp ## Write the command-line reference
+docs: $(VENV)/dev.stamp ## Write the command-line reference and the JSON schema
 	@mkdir -p docs
+	$(BIN)/python -c "import json; from me2sdk.dag import ReasoningDAG; print(json.dumps(ReasoningDAG.model_json_schema(), indent=1))" > docs/dag.schema.json
 	$(BIN)/typer me2sdk.cli utils docs --name me2 --output docs/cli.md
 
 clean: ## Remove what was built

@@ -64,16 +64,18 @@ def _read_channels(text: str) -> Reading | None:
         return None
     thoughts: list[str] = []
     final: list[str] = []
-    truncated = False
+    called = False
     header: re.Match[str] | None = first
     while header is not None:
         end = _CHANNEL_END.search(text, header.end())
         body = text[header.end() : end.start() if end else len(text)].strip()
-        is_final = header["name"] == "final"
-        (final if is_final else thoughts).append(body)
-        truncated = end is None and not is_final
+        (final if header["name"] == "final" else thoughts).append(body)
+        # A model that calls a tool ends its turn without a final answer; any other was cut off.
+        called = end is not None and end[0] == "<|call|>"
         header = _CHANNEL.search(text, end.end()) if end else None
-    return Reading("\n\n".join(filter(None, thoughts)), "\n\n".join(final) if final else None, truncated)
+    return Reading(
+        "\n\n".join(filter(None, thoughts)), "\n\n".join(final) if final else None, not (final or called)
+    )
 
 
 def _read_tags(text: str) -> Reading | None:

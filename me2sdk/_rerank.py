@@ -19,7 +19,7 @@ from me2sdk._candidates import (
 )
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError, InvalidTraceError
-from me2sdk.llm import LLM, Budget
+from me2sdk.llm import Budget, open_llm
 from me2sdk.schema import BestOfNResult, Candidate, Failure, Message, Question, RerankResult, Select, Trace
 from me2sdk.scorers import Scorer
 
@@ -46,14 +46,14 @@ async def abest_of_n(
         raise ConfigurationError(
             f"n must be at least 1 and min_candidates between 1 and n; got n={n}, {min_candidates=}."
         )
-    if isinstance(model, LLM):
-        if budget is not None or cache is not None:
-            raise ConfigurationError(
-                "An LLM has its own budget and cache. Give them to LLM(…), not to best_of_n."
-            )
-        llm = model.session()
-    else:
-        llm = LLM(model, max_concurrency=max_concurrency, timeout=timeout, cache=cache, budget=budget)
+    llm = open_llm(
+        model,
+        verb="best_of_n",
+        budget=budget,
+        cache=cache,
+        max_concurrency=max_concurrency,
+        timeout=timeout,
+    )
     result, _ = await sample(llm, question, n, scorer, select, min_candidates, on_candidate, params)
     return result
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from me2sdk.schema import BestOfNResult, RerankResult
+    from me2sdk.schema import BestOfNResult, RerankResult, Usage
+    from me2sdk.verdicts import Vote
 
 __all__ = [
     "BudgetExceeded",
@@ -56,7 +57,21 @@ class ScoringError(ME2Error):
 
 
 class JudgeError(ME2Error):
-    """A judge model returned no verdict that could be read."""
+    """A judge or annotator model returned nothing that could be read.
+
+    Attributes:
+        votes: the judgements there were (`Vote` values), failed ones included.
+        usage: what they cost, or None.
+    """
+
+    def __init__(self, message: str, *, votes: tuple[Vote, ...] = (), usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.votes = votes
+        self.usage = usage
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the keyword attributes."""
+        return type(self), self.args, {"votes": self.votes, "usage": self.usage}
 
 
 class BudgetExceeded(ME2Error):

@@ -34,7 +34,7 @@ Select = Literal["best", "vote", "weighted_vote"]
 
 
 # Lone surrogates cannot be encoded, sent or tokenised: they become U+FFFD where text comes in.
-_CleanText = Annotated[str, BeforeValidator(lambda v: _reading.clean(v) if isinstance(v, str) else v)]
+CleanText = Annotated[str, BeforeValidator(lambda v: _reading.clean(v) if isinstance(v, str) else v)]
 
 
 class _Value(BaseModel):
@@ -67,9 +67,9 @@ class Trace(_Value):
         truncated: True if the model was cut off, so that the trace has no end.
     """
 
-    reasoning: _CleanText
+    reasoning: CleanText
     question: Question | None = None
-    response: _CleanText | None = None
+    response: CleanText | None = None
     truncated: bool = False
 
     @classmethod

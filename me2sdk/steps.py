@@ -27,7 +27,7 @@ PREFIX_SETS = ("qwen3", "deepseek-r1-distill", "gpt-oss", "general")
 """Names that ``prefixes=`` takes, beside "auto"."""
 
 # What may stand before a block's first word: white space, Markdown, quotes, a list number. Bounded and atomic.
-_LEAD = r"(?>[\s*_#>\-•–\"'“‘(\[]{0,12}(?:\d{1,3}[.)]\s{1,4}[*_]{0,3})?)"
+_LEAD = r"(?>(?:[^\S\n]|[*_#>\-•–\"'“‘(\[]){0,12}(?:\d{1,3}[.)][^\S\n]{1,4}[*_]{0,3})?)"
 # The look-behind makes each run of white space be tried once, at its start, so that time stays linear.
 _GAP = r"(?<!\s)(?>[^\S\n]*\n\s*\n)"
 _FIRST_WORD = re.compile(_LEAD + r"([^\W\d_]{1,24}(?:['’]s\b)?)")

@@ -4,8 +4,9 @@ from me2sdk.llm._answer import Generation
 from me2sdk.llm._budget import Budget
 from me2sdk.llm._cache import user_cache_dir
 from me2sdk.llm._client import LLM
+from me2sdk.llm._open import open_llm
 
-__all__ = ["LLM", "Budget", "Generation", "user_cache_dir"]
+__all__ = ["LLM", "Budget", "Generation", "open_llm", "user_cache_dir"]
 
 for _public in (LLM, Budget, Generation):
     _public.__module__ = __name__
