@@ -68,7 +68,15 @@ def test_public_names_stay_callable_after_their_modules_are_imported() -> None:
 
 def test_each_verb_has_its_twin_with_the_same_arguments() -> None:
     pairs = [(name, f"a{name}") for name in me2sdk.__all__ if f"a{name}" in me2sdk.__all__]
-    assert {name for name, _ in pairs} == {"best_of_n", "rerank", "completion", "verify_answer"}
+    assert {name for name, _ in pairs} == {
+        "best_of_n",
+        "completion",
+        "judge_pair",
+        "parse_dag",
+        "rank_traces",
+        "rerank",
+        "verify_answer",
+    }
     for name, twin in pairs:
         plain, asynchronous = getattr(me2sdk, name), getattr(me2sdk, twin)
         assert inspect.signature(plain) == inspect.signature(asynchronous)
