@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from me2sdk.cli import demo, doctor, rerank, steps
+from me2sdk.cli import demo, doctor, rerank, steps, structure
 from me2sdk.cli._io import FAILED, USAGE, err
 from me2sdk.errors import ConfigurationError, ME2Error
 
@@ -23,6 +23,9 @@ app.command()(rerank.ask)
 app.command("rerank")(rerank.rerank_file)
 app.command()(rerank.score)
 app.command("steps")(steps.steps)
+app.command()(structure.dag)
+app.command()(structure.judge)
+app.command()(structure.rank)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

@@ -13,6 +13,7 @@ import typer
 
 from me2sdk._jsonl import JsonlWriter, read_jsonl
 from me2sdk.cli._io import FAILED, PARTIAL, candidates_table, emit, err, out, parse_record, progress
+from me2sdk.cli._model import ApiBase, BudgetTokens, BudgetUsd, Cache, MaxConcurrency, open_llm, spent
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ME2Error
 from me2sdk.schema import Candidate, RerankResult, Select, Trace
 
@@ -45,29 +46,22 @@ def ask(
         float | None, typer.Option(help="Sampling temperature; the provider's default if unset.")
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longest completion, in tokens.")] = None,
-    api_base: Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server.")] = None,
-    max_concurrency: Annotated[int, typer.Option(help="Calls in flight at most.")] = 16,
     min_candidates: Annotated[int, typer.Option(help="Fewer than this is a failure.")] = 1,
-    budget_usd: Annotated[
-        float | None, typer.Option(help="Stop before this many US dollars are spent.")
-    ] = None,
-    budget_tokens: Annotated[int | None, typer.Option(help="Stop before this many tokens are used.")] = None,
-    cache: Annotated[
-        bool, typer.Option("--cache", help="Keep answers on disk, so that the same call costs nothing.")
-    ] = False,
+    api_base: ApiBase = None,
+    max_concurrency: MaxConcurrency = 16,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    cache: Cache = False,
     as_json: Json = False,
 ) -> None:
     """Sample several answers and print the best-reasoned one; the others are listed on standard error."""
     from me2sdk._rerank import best_of_n
-    from me2sdk.llm import Budget
 
     text = sys.stdin.read().strip() if question == "-" else question
     if not text.strip():
         raise ConfigurationError("The question is empty. Give it as an argument, or - and pipe it in.")
-    options: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens, "api_base": api_base}
-    budget = (
-        None if budget_usd is None and budget_tokens is None else Budget(usd=budget_usd, tokens=budget_tokens)
-    )
+    sampling = {"temperature": temperature, "max_tokens": max_tokens}
+    llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache, **sampling)
     with progress("candidates", n) as bar:
 
         def show(candidate: Candidate) -> None:
@@ -75,27 +69,18 @@ def ask(
 
         result = best_of_n(
             text,
-            model=model[0] if len(model) == 1 else model,
+            model=llm,
             n=n,
             scorer=_scorer(scorer, quantization),
             select=select,
             min_candidates=min_candidates,
             on_candidate=show,
-            budget=budget,
-            cache=cache or None,
-            max_concurrency=max_concurrency,
-            **{name: value for name, value in options.items() if value is not None},
         )
     if as_json:
         emit(result.model_dump_json())
     else:
         err.print(candidates_table(result))
-        usage = result.usage
-        cost = "cost unknown" if usage.cost is None else f"${usage.cost:.4f}"
-        tokens = "tokens unknown" if usage.total_tokens is None else f"{usage.total_tokens} tokens"
-        err.print(
-            f"{usage.calls} calls, {usage.cached_calls} from the cache, {tokens}, {cost}, {result.seconds:.1f} s"
-        )
+        err.print(f"{spent(result.usage)}, {result.seconds:.1f} s")
         _show_failures(result)
         emit(result.best.response)
     if result.failures:

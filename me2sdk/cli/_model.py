@@ -1,0 +1,70 @@
+"""The options that each command with a model takes, and a progress line that shows what was spent."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from me2sdk.cli._io import err
+from me2sdk.llm import LLM, Budget
+from me2sdk.schema import Usage
+
+ApiBase = Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server.")]
+MaxConcurrency = Annotated[int, typer.Option(help="Calls in flight at most.")]
+BudgetUsd = Annotated[float | None, typer.Option(help="Stop before this many US dollars are spent.")]
+BudgetTokens = Annotated[int | None, typer.Option(help="Stop before this many tokens are used.")]
+Cache = Annotated[
+    bool, typer.Option("--cache", help="Keep answers on disk, so that the same call costs nothing.")
+]
+
+
+def open_llm(
+    models: list[str],
+    api_base: str | None,
+    max_concurrency: int,
+    budget_usd: float | None,
+    budget_tokens: int | None,
+    cache: bool,
+    **params: Any,
+) -> LLM:
+    """The models of a command, with its limits."""
+    given = {**params, "api_base": api_base}
+    limited = budget_usd is not None or budget_tokens is not None
+    return LLM(
+        models[0] if len(models) == 1 else models,
+        max_concurrency=max_concurrency,
+        budget=Budget(usd=budget_usd, tokens=budget_tokens) if limited else None,
+        cache=cache or None,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def spent(usage: Usage) -> str:
+    """Usage in words."""
+    cost = "cost unknown" if usage.cost is None else f"${usage.cost:.4f}"
+    tokens = "tokens unknown" if usage.total_tokens is None else f"{usage.total_tokens} tokens"
+    return f"{usage.calls} calls, {usage.cached_calls} from the cache, {tokens}, {cost}"
+
+
+class _Spent(ProgressColumn):
+    def __init__(self, llm: LLM) -> None:
+        super().__init__()
+        self._llm = llm
+
+    def render(self, task: Task) -> Text:
+        return Text(spent(self._llm.usage))
+
+
+@contextmanager
+def working(what: str, llm: LLM) -> Iterator[None]:
+    """Show time and spending so far on standard error while the block runs; only on a terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), _Spent(llm))
+    with Progress(*columns, console=err, disable=not sys.stderr.isatty(), transient=True) as bar:
+        bar.add_task(what)
+        yield
