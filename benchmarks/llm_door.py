@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import statistics
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from openai_server import CUT, MALFORMED, OpenAIServer, Request, error
+from report import save
 
 from me2sdk.llm import LLM, Budget, Generation, _litellm
 
@@ -115,21 +115,22 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=100, help="calls a repeat (default: 100)")
     parser.add_argument("--repeats", type=int, default=7, help="repeats (default: 7)")
     options = parser.parse_args()
-    result = {
-        "one_at_a_time": asyncio.run(overhead(options.calls, options.repeats, 1)),
-        "16_at_a_time": asyncio.run(overhead(options.calls, options.repeats, 16)),
-        "with_20_percent_faults": asyncio.run(faults(2 * options.calls)),
-    }
-    for title in ("one_at_a_time", "16_at_a_time"):
-        print(f"\n{title.replace('_', ' ')} (ms a call)", file=sys.stderr)
-        print(f"{'':36}{'median':>8}{'lowest':>8}{'highest':>9}{'above litellm':>15}", file=sys.stderr)
-        for name, row in result[title].items():
-            numbers = (
-                f"{row['median']:8.2f}{row['lowest']:8.2f}{row['highest']:9.2f}{row['above_litellm']:15.2f}"
-            )
-            print(f"{name:36}{numbers}", file=sys.stderr)
-    print("\nwith 20% faults", result["with_20_percent_faults"], file=sys.stderr)
-    print(json.dumps(result, indent=2))
+    rows = [
+        {
+            "calls in flight": at_once,
+            "what": name,
+            "ms a call": round(row["median"], 2),
+            "lowest": round(row["lowest"], 2),
+            "highest": round(row["highest"], 2),
+            "above litellm": round(row["above_litellm"], 2),
+        }
+        for at_once in (1, 16)
+        for name, row in asyncio.run(overhead(options.calls, options.repeats, at_once)).items()
+    ]
+    injected = asyncio.run(faults(2 * options.calls))
+    note = f"{options.calls} calls a repeat, median of {options.repeats} repeats, an instant local server"
+    save("llm_door", rows, note, with_20_percent_faults=injected)
+    print("with 20% faults:", injected)
 
 
 if __name__ == "__main__":

