@@ -123,6 +123,11 @@ def _candidate(generation: Generation, question: Question) -> Candidate:
 
 
 def read_candidate(item: str | Trace | Message, question: Question | None) -> Trace:
+    """A candidate that was handed in, as a `Trace`.
+
+    Raises:
+        InvalidTraceError: it cannot be read, or holds nothing to score.
+    """
     if isinstance(item, Trace):
         trace = item if item.question is not None else item.model_copy(update={"question": question})
     elif isinstance(item, str):
@@ -165,6 +170,7 @@ def _byscorer_name(name: str) -> TRMScorer:
 
 
 def scorer_name(scorer: Scorer) -> str:
+    """What results call a scorer."""
     return str(getattr(scorer, "name", type(scorer).__name__))
 
 
@@ -209,6 +215,11 @@ async def _ask(scorer: Scorer, question: Question | None, traces: list[Trace]) -
 async def ordered(
     candidates: list[Candidate], select: Select, failures: list[Failure]
 ) -> tuple[Candidate, ...]:
+    """Candidates in order.
+
+    Raises:
+        ScoringError: the order needs rewards, and no candidate has one.
+    """
     if candidates and select != "vote" and all(candidate.score is None for candidate in candidates):
         first = next(failure for failure in failures if failure.stage == "score")
         raise ScoringError(
@@ -223,6 +234,7 @@ async def ordered(
 def failure(
     index: int, stage: Literal["generate", "read", "score"], error: Exception, model: str | None = None
 ) -> Failure:
+    """An exception as the record of a candidate's failure."""
     return Failure(
         index=index, stage=stage, error=type(error).__name__, message=str(error)[:2000], model=model
     )

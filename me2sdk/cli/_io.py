@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from me2sdk.errors import InvalidTraceError
+from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Candidate, RerankResult
 
 # Exit codes, as `me2 --help` tells them.
@@ -43,6 +44,21 @@ def progress(what: str, total: int | None) -> Iterator[Progress]:
     bar.add_task(what, total=total)
     with bar:
         yield bar
+
+
+def read_text(file: str) -> str:
+    """The text of a file, or of standard input for ``-``. Bytes that are not UTF-8 become U+FFFD.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot read {file}: {error.strerror}. Give a text file, or - for stdin."
+        ) from None
+    return data.decode("utf-8", errors="replace")
 
 
 def parse_record(line: str) -> dict[str, Any]:

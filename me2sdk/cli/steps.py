@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from me2sdk._jsonl import read_jsonl
-from me2sdk.cli._io import emit, out, parse_record
-from me2sdk.errors import ConfigurationError
+from me2sdk.cli._io import emit, out, parse_record, read_text
 from me2sdk.schema import Trace
 from me2sdk.steps import PREFIX_SETS, count_prefixes, split_steps
 
@@ -37,13 +35,7 @@ def steps(
     if count:
         _count(file, write, min_share, as_json)
         return
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(
-            f"Cannot read {file}: {error.strerror}. Give a text file, or - for stdin."
-        ) from None
-    trace = Trace.from_text(data.decode("utf-8", errors="replace"))
+    trace = Trace.from_text(read_text(file))
     found = split_steps(trace, Path(prefixes) if Path(prefixes).is_file() else prefixes)
     if as_json:
         emit(json.dumps([step._asdict() for step in found], ensure_ascii=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import webbrowser
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.text import Text
 from me2sdk._judge import judge_pair
 from me2sdk._ranking import rank_traces
 from me2sdk.annotate import parse_dag
-from me2sdk.cli._io import PARTIAL, emit, err, out
+from me2sdk.cli._io import PARTIAL, emit, err, out, read_text
 from me2sdk.cli._model import (
     ApiBase,
     BudgetTokens,
@@ -27,7 +26,6 @@ from me2sdk.cli._model import (
     working,
 )
 from me2sdk.dag import ReasoningDAG
-from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Trace
 
 Format = Literal["json", "mermaid", "dot", "graphml", "html"]
@@ -39,16 +37,6 @@ EarlyStop = Annotated[
     bool, typer.Option("--early-stop", help="Stop asking once the votes can no longer agree.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def _read(file: str, question: str | None = None) -> Trace:
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(
-            f"Cannot read {file}: {error.strerror}. Give a text file, or - for stdin."
-        ) from None
-    return Trace.from_text(data.decode("utf-8", errors="replace"), question)
 
 
 def dag(
@@ -74,7 +62,7 @@ def dag(
     cache: Cache = False,
 ) -> None:
     """Parse a trace into a DAG of its steps."""
-    trace = _read(file, question)
+    trace = Trace.from_text(read_text(file), question)
     if model:
         llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
         with working("annotating", llm):
@@ -132,7 +120,7 @@ def judge(
 ) -> None:
     """Say which of two traces is reasoned better, on each dimension and in all."""
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
-    first, second = _read(a, question), _read(b, question)
+    first, second = (Trace.from_text(read_text(file), question) for file in (a, b))
     with working("judging", llm):
         verdict = judge_pair(
             question, first, second, model=llm, repeats=repeats, structure=structure, early_stop=early_stop
@@ -174,7 +162,7 @@ def rank(
 ) -> None:
     """Put several traces in order, best-reasoned first, by comparing pairs of them."""
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
-    traces = [_read(file, question) for file in files]
+    traces = [Trace.from_text(read_text(file), question) for file in files]
     with working("ranking", llm):
         ranking = rank_traces(
             question, traces, model=llm, repeats=repeats, structure=structure, early_stop=early_stop

@@ -212,6 +212,11 @@ def make_batches(
 
 
 def pick_device(device: str) -> torch.device:
+    """The device that a name stands for; "auto" is CUDA, else MPS, else the CPU.
+
+    Raises:
+        ConfigurationError: it cannot be used here.
+    """
     if device == "auto":
         device = (
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
