@@ -58,8 +58,9 @@ def test_interrupt_cancels_and_waits_for_clean_up() -> None:
     code = """
 import asyncio, os, signal
 from me2sdk._sync import run_sync
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start with it ignored
 async def work():
-    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
+    asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGINT)  # once the caller waits
     try:
         await asyncio.Event().wait()
     finally:

@@ -43,14 +43,14 @@ class RewardModel:
         device: str,
         dtype: str | None,
         max_tokens: int | None,
-        batch_tokens: int,
+        batch_tokens: int | None,
         trust_remote_code: bool,
         revision: str | None,
     ) -> None:
         self.name = model
-        self.batch_tokens = batch_tokens
         self.device = pick_device(device)
         on_cpu = self.device.type == "cpu"
+        self.batch_tokens = batch_tokens or (2048 if on_cpu else 16384)
         chosen = (
             getattr(torch, dtype)
             if dtype

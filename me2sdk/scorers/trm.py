@@ -18,7 +18,6 @@ __all__ = ["TRMScorer"]
 
 Quantization = Literal["int8", "nf4"]
 DType = Literal["float32", "bfloat16", "float16"]
-_BATCH_TOKENS = 16384
 _Inputs = list[tuple[Question | None, Trace]]
 
 
@@ -43,7 +42,8 @@ class TRMScorer:
             the model is quantized.
         max_tokens: longest input in tokens, question and special tokens included; None takes the model's
             context length.
-        batch_tokens: most tokens in one forward pass, padding included. A single longer trace runs alone.
+        batch_tokens: most tokens in one forward pass, padding included; None takes 16,384, and on a CPU, where
+            large batches fall out of its caches, 2,048. A single longer trace runs alone.
         trust_remote_code: whether code that comes with the model may run.
         revision: branch, tag or commit on the hub; None takes the default branch.
 
@@ -59,7 +59,7 @@ class TRMScorer:
         device: str = "auto",
         dtype: DType | None = None,
         max_tokens: int | None = None,
-        batch_tokens: int = _BATCH_TOKENS,
+        batch_tokens: int | None = None,
         trust_remote_code: bool = False,
         revision: str | None = None,
     ) -> None:
@@ -69,11 +69,11 @@ class TRMScorer:
             raise ConfigurationError(f'dtype is None, "float32", "bfloat16" or "float16", not {dtype!r}.')
         if max_tokens is not None and max_tokens < 1:
             raise ConfigurationError(f"max_tokens is at least 1, not {max_tokens}.")
-        if batch_tokens < 1:
+        if batch_tokens is not None and batch_tokens < 1:
             raise ConfigurationError(f"batch_tokens is at least 1, not {batch_tokens}.")
         if model == "mini":
             given = (quantization, dtype, max_tokens, revision, device, batch_tokens, trust_remote_code)
-            if given != (None, None, None, None, "auto", _BATCH_TOKENS, False):
+            if given != (None, None, None, None, "auto", None, False):
                 raise ConfigurationError(
                     'The bundled scorer "mini" takes no options. Leave them out, or name another model.'
                 )

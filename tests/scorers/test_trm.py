@@ -240,7 +240,7 @@ def test_little_memory_means_smaller_batches(
 ) -> None:
     scorer = TRMScorer(str(tiny("llama")))
     expected = scorer.score(QUESTION, TRACES)
-    model = loaded(TRMScorer(str(tiny("llama"))))
+    model = loaded(TRMScorer(str(tiny("llama")), batch_tokens=16384))
     monkeypatch.setattr(model, "_max_padding", 1.0)  # all in one batch
     sizes: list[int] = []
     forward = model._forward
