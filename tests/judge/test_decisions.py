@@ -110,9 +110,9 @@ def test_the_rationale_is_what_stands_beside_the_decision(said: str, rationale: 
 )
 def test_reading_takes_time_that_grows_with_the_text_alone(unit: str) -> None:
     content = unit * (500_000 // len(unit))
-    started = time.perf_counter()
+    started = time.process_time()
     assert decision("x" + content + "y") is None
-    assert time.perf_counter() - started < 5.0
+    assert time.process_time() - started < 5.0
 
 
 def votes(*decisions: str) -> list[Vote]:
