@@ -101,7 +101,7 @@ async def sample(
         )
         raise GenerationError(
             f"Only {len(result.candidates)} of {n} candidates came back and min_candidates is {min_candidates}. "
-            f"{reasons[:1000]}. The candidates that did arrive are in .partial.",
+            f"{reasons[:1000].rstrip('.')}. The candidates that did arrive are in .partial.",
             partial=result,
             status=next((f.status for f in result.failures if f.status), None),
             error_type=next((f.error for f in result.failures), None),

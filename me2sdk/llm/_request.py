@@ -8,7 +8,7 @@ from typing import Any
 from me2sdk.errors import ConfigurationError, GenerationError
 from me2sdk.llm import _secrets
 from me2sdk.llm._answer import clean
-from me2sdk.llm._retry import Effort, EmptyResponse, status_of
+from me2sdk.llm._retry import Effort, EmptyResponse, lacks_key, status_of
 from me2sdk.schema import Message, Question
 
 _RESERVED = {
@@ -60,7 +60,9 @@ def generation_error(
 ) -> GenerationError:
     """What to raise for a call that failed for good: what happened, without keys, and what to do next."""
     status = status_of(error)
-    if status in (401, 403):
+    if lacks_key(error):
+        advice = "Set the provider's API key in the environment (OPENAI_API_KEY, …), or pass api_key=."
+    elif status in (401, 403):
         advice = "Check the API key and what it may use."
     elif status == 404:
         advice = "Check the model's name and api_base."

@@ -9,6 +9,7 @@ import asyncio
 import email.utils
 import math
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 _TRANSIENT_STATUS = frozenset((408, 409, 429))
 _TRANSIENT_NAMES = frozenset(("APIConnectionError", "APITimeoutError", "Timeout", "TransportError"))
+_LACKS_KEY = re.compile(r"missing credentials|api_key client option must be set", re.IGNORECASE)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds
 
 
@@ -35,8 +37,16 @@ def status_of(error: BaseException) -> int | None:
     return status if isinstance(status, int) else None
 
 
+def lacks_key(error: BaseException) -> bool:
+    """Whether a client refused to call for want of an API key, which LiteLLM reports as a server's error."""
+    status = status_of(error)
+    return status is not None and status >= 500 and _LACKS_KEY.search(str(error)) is not None
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether the same call may succeed when it is made again."""
+    if lacks_key(error):
+        return False
     if isinstance(error, ME2Error):
         return False  # raised by a model function that uses this SDK, which has retried already
     if isinstance(error, (TimeoutError, ConnectionError, EmptyResponse)):

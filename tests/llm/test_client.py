@@ -438,3 +438,14 @@ async def test_a_session_counts_for_itself_and_for_its_parent() -> None:
         assert server.max_in_flight == 1  # the slots are shared
     assert (one.usage.calls, two.usage.calls, llm.usage.calls) == (1, 2, 3)
     assert llm.usage == one.usage + two.usage
+
+
+async def test_a_missing_key_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with OpenAIServer() as server:
+        with pytest.raises(GenerationError, match="OPENAI_API_KEY") as caught:
+            await LLM("openai/test", api_base=server.url).agenerate("x")
+        assert not server.requests
+    assert caught.value.attempts == 1
+    assert "pass api_key=" in str(caught.value)

@@ -136,6 +136,6 @@ def test_evaluate(items: list[float | str], value: float | None) -> None:
     "text", ["1+", "(", "1 = ", "- ", "3 x ", '."', "1,111", "\\frac{", "3 a b = ", "<<"]
 )
 def test_hostile_repetition_is_linear(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     read_units(text * (300_000 // len(text)))
-    assert time.perf_counter() - start < 6
+    assert time.process_time() - start < 6
