@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,9 @@ def emit(text: str) -> None:
 def progress(what: str, total: int | None) -> Iterator[Progress]:
     """A progress bar on standard error, shown only on a terminal; ``advance(0)`` moves it."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=err, disable=not sys.stderr.isatty(), transient=True)
+    bar = Progress(*columns, console=err, transient=True)
     bar.add_task(what, total=total)
-    with bar:
+    with bar if sys.stderr.isatty() else nullcontext():
         yield bar
 
 

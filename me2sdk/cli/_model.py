@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -65,6 +65,7 @@ class _Spent(ProgressColumn):
 def working(what: str, llm: LLM) -> Iterator[None]:
     """Show time and spending so far on standard error while the block runs; only on a terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), _Spent(llm))
-    with Progress(*columns, console=err, disable=not sys.stderr.isatty(), transient=True) as bar:
-        bar.add_task(what)
+    bar = Progress(*columns, console=err, transient=True)
+    bar.add_task(what)
+    with bar if sys.stderr.isatty() else nullcontext():
         yield
