@@ -30,7 +30,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 HANG, CUT, MALFORMED, EMPTY = "\0hang", "\0cut", "\0malformed", "\0empty"
-_PATIENCE = 20.0  # seconds after which a wait in a test counts as failed
+_PATIENCE = 60.0  # seconds after which a wait in a test counts as failed
 
 
 @dataclass(frozen=True)
