@@ -17,7 +17,18 @@ EXTRAS = {
     "local": ("torch", "transformers", "accelerate", "bitsandbytes"),
     "train": ("trl", "peft", "datasets", "math-verify", "scikit-learn"),
 }
-CORE = ("litellm", "pydantic", "networkx", "diskcache", "tenacity", "httpx", "numpy", "typer", "rich")
+CORE = (
+    "litellm",
+    "pydantic",
+    "networkx",
+    "fast-sugiyama",
+    "diskcache",
+    "tenacity",
+    "httpx",
+    "numpy",
+    "typer",
+    "rich",
+)
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
