@@ -13,14 +13,14 @@ import html
 import json
 import re
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from me2sdk._drawing import kind_of, svg
 from me2sdk._export import excerpt, printable
 from me2sdk._metrics import metrics
+from me2sdk._prompts import question_text
 from me2sdk._views import dominant_path
 from me2sdk.dag import ReasoningDAG
-from me2sdk.schema import Question
 
 if TYPE_CHECKING:
     from me2sdk.verdicts import PairVerdict
@@ -84,21 +84,6 @@ def compare_html(verdict: PairVerdict, title: str | None = None) -> str:
         figures="\n".join(figures),
     )
     return _page(title, "compare", body)
-
-
-def question_text(question: Question | None) -> str:
-    """A question as plain text: of chat messages, those with text, each under its role if there are several."""
-    if question is None or isinstance(question, str):
-        return question or ""
-    said = [(str(message.get("role", "")), _content(message.get("content"))) for message in question]
-    said = [(role, text) for role, text in said if text.strip()]
-    return "\n\n".join(text if len(said) == 1 else f"{role}: {text}" for role, text in said)
-
-
-def _content(content: Any) -> str:
-    if isinstance(content, list):
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
 
 
 @functools.cache

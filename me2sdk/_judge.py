@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from me2sdk import _prompts
 from me2sdk._decisions import settled, tally
 from me2sdk._exhibits import Exhibit, Judged, Parsing
 from me2sdk._judging import (
@@ -24,7 +25,6 @@ from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError, JudgeError
 from me2sdk.llm import LLM, Budget, open_llm
 from me2sdk.schema import Question
-from me2sdk.scorers._text import prompt_text
 from me2sdk.verdicts import Dimension, DimensionVerdict, PairVerdict, Vote
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def question_text(question: Question | None, *exhibits: Exhibit) -> str:
     """The question as text, or where there is none, that of the first trace that has one."""
     for exhibit in exhibits:
         question = question if question is not None else exhibit.trace.question
-    return prompt_text(question)
+    return _prompts.question_text(question)
 
 
 class Case:

@@ -10,11 +10,12 @@ import functools
 import hashlib
 import re
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from me2sdk.errors import ConfigurationError
+from me2sdk.schema import Question
 
-__all__ = ["Prompt", "fence", "load", "new_nonce"]
+__all__ = ["Prompt", "fence", "load", "new_nonce", "question_text"]
 
 _VERSION = re.compile(r"version: (\d+)\n\s*")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
@@ -106,3 +107,27 @@ def fence(text: str, nonce: str, label: str) -> str:
 
 def _disarm(text: str) -> str:
     return _CONTROL.sub(lambda token: f"({token[1] or token[2]})", text)
+
+
+def question_text(question: Question | None) -> str:
+    """A question as plain text: of chat messages, those with text, each under its role if there are several.
+
+    Raises:
+        ConfigurationError: it is neither a string nor a list of chat messages.
+    """
+    if question is None or isinstance(question, str):
+        return question or ""
+    if not isinstance(question, list) or not all(isinstance(message, dict) for message in question):
+        raise ConfigurationError(
+            f"A question is a string or a list of chat messages, not {type(question).__name__}. "
+            'Pass "…" or [{"role": "user", "content": "…"}].'
+        )
+    said = [(str(message.get("role", "")), _content(message.get("content"))) for message in question]
+    said = [(role, text) for role, text in said if text.strip()]
+    return "\n\n".join(text if len(said) == 1 else f"{role}: {text}" for role, text in said)
+
+
+def _content(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""

@@ -273,8 +273,7 @@ class Verification(_Value):
 
     Attributes:
         outcome: "right", "wrong", or "undecided" where it could not be judged.
-        method: what decided: "math-verify", "text" (equal after normalisation), "length" (far longer than
-            the reference), a model's name, or "none".
+        method: what decided: "math-verify", "text" (compared after normalisation), or "none".
         answer: the answer that was compared, or None if the response states none.
         reference: the reference it was compared to.
     """

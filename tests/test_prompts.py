@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from me2sdk import ConfigurationError
-from me2sdk._prompts import Prompt, fence, load, new_nonce
+from me2sdk._prompts import Prompt, fence, load, new_nonce, question_text
 
 NAMES = sorted(
     file.name.removesuffix(".md")
@@ -96,3 +96,9 @@ def test_control_tokens_lose_their_form(text: str, shown: str) -> None:
 @given(st.text(st.sampled_from("<|>｜decisonat x"), max_size=60))
 def test_no_marker_is_left_in_a_fence(text: str) -> None:
     assert not re.search(r"<[|｜][^|｜<>\n]{1,40}[|｜]>|\|decision\|", fence(text, "c0de", "trace 1"))
+
+
+@pytest.mark.parametrize("question", [5, ["text"], {"role": "user"}])
+def test_question_text_refuses_what_is_no_question(question: object) -> None:
+    with pytest.raises(ConfigurationError, match="list of chat messages"):
+        question_text(question)  # type: ignore[arg-type]

@@ -1,10 +1,8 @@
 """Preference pairs by rule: a right solution against the same one damaged in a known way.
 
-Both sides of a pair come from the same hand, so that no style can carry the label; and the length must not
-carry it
-either: whichever way a kind of damage changes the length, one side is lengthened by harmless wording (signs
-spelled out, connectives, the question's own sentences) until the better side is the longer one in half of the
-pairs.
+Both sides of a pair come from the same hand, so that no style can carry the label; and the length must not carry it
+either: whichever way a kind of damage changes the length, one side is lengthened by harmless wording (signs spelled
+out, connectives, the question's own sentences) until the better side is the longer one in half of the pairs.
 """
 
 from __future__ import annotations

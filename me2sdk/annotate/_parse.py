@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
-from me2sdk._html import question_text
+from me2sdk._prompts import question_text
 from me2sdk._reading import clean
 from me2sdk._sync import run_sync
 from me2sdk.annotate._llm import ModelAnnotation

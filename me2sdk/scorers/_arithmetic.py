@@ -394,10 +394,7 @@ def _apply(values: list[float], sign: str) -> bool:
         sign == "^" and (abs(b) > 20 or abs(a) > 1e6 or a == 0 or (a < 0 and b % 1 != 0))
     ):
         return False
-    result = (
-        {"+": a + b, "-": a - b, "*": a * b, "/": a / b if b else 0.0, "^": 0.0}[sign]
-        if sign != "^"
-        else a**b
-    )
+    plain = {"+": a + b, "-": a - b, "*": a * b, "/": a / b if b else 0.0}
+    result = a**b if sign == "^" else plain[sign]
     values.append(result)
     return math.isfinite(result)
