@@ -28,10 +28,10 @@ from me2sdk.errors import ConfigurationError
 from me2sdk.scorers._features import FEATURES, extract
 from me2sdk.scorers.mini import FeatureWeight, MiniScorer, MiniWeights
 from me2sdk.train import damage, mini_report
+from me2sdk.train.preferences import question_key
 from me2sdk.train.sources import (
     Pair,
     held_out,
-    question_key,
     read_bigbench,
     read_gsm8k,
     read_gsm8k_candidates,

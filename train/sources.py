@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from me2sdk.errors import ConfigurationError
+from me2sdk.train.preferences import question_key
 
 __all__ = [
     "CandidateSet",
@@ -24,7 +25,6 @@ __all__ = [
     "Pair",
     "Solution",
     "held_out",
-    "question_key",
     "read_bigbench",
     "read_champ",
     "read_gsm8k",
@@ -127,11 +127,6 @@ class CandidateSet(_Value):
     correct: tuple[bool, ...]
     answers: tuple[str, ...]
     models: tuple[str, ...]
-
-
-def question_key(question: str) -> str:
-    """``question`` as letters and digits alone, so that the same one is known again in another data set."""
-    return "".join(character for character in question.lower() if character.isalnum())
 
 
 def held_out(question: str) -> bool:
