@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from me2sdk.errors import ConfigurationError
 
-__all__ = ["JsonlWriter", "fingerprint", "read_jsonl"]
+__all__ = ["JsonlLog", "JsonlWriter", "changes", "fingerprint", "read_jsonl"]
 
 
 def read_jsonl(path: str) -> Iterator[tuple[int, str]]:
@@ -38,6 +38,61 @@ def fingerprint(line: str) -> str:
     return hashlib.sha256(line.strip().encode("utf-8", errors="replace")).hexdigest()[:16]
 
 
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What differs between two settings, for a message: ``name: old -> new``, dots reaching into nested ones."""
+    before, after = _flat(old), _flat(new)
+    return ", ".join(
+        f"{name}: {before.get(name)!r} -> {after.get(name)!r}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = isinstance(value, Mapping) and value
+        flat.update(_flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value})
+    return flat
+
+
+class JsonlLog:
+    """A file of lines of JSON that only grows, each on disk (fsync) before `append` returns.
+
+    Opening an existing file goes on with it; half a line at its end (from a kill) is cut off.
+
+    Args:
+        path: the file.
+        take: called with each whole line that is there already, and the place in bytes where it begins.
+    """
+
+    def __init__(self, path: Path, take: Callable[[bytes, int], None]) -> None:
+        self._end = 0
+        if path.exists():
+            with path.open("rb") as lines:
+                for line in lines:
+                    if not line.endswith(b"\n"):
+                        break
+                    take(line, self._end)
+                    self._end += len(line)
+        self._file = path.open("ab")
+        self._file.truncate(self._end)
+
+    def append(self, record: Mapping[str, Any]) -> tuple[int, int]:
+        """Append a record; returns the place where its line begins and the line's length, both in bytes."""
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", errors="replace") + b"\n"
+        self._file.write(line)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        place = self._end
+        self._end += len(line)
+        return place, len(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
 class JsonlWriter:
     """Appends records to a file, each on disk (fsync) before the next is begun.
 
@@ -59,17 +114,9 @@ class JsonlWriter:
         self.settings = settings
         self.done: dict[int, dict[str, Any]] = {}
         """Records found in the file, by input line number."""
-        whole = 0
-        if self.path.exists():
-            for line in self.path.read_bytes().splitlines(keepends=True):
-                if not line.endswith(b"\n"):
-                    break
-                self._take(line)
-                whole += len(line)
-        self._file = self.path.open("ab")
-        self._file.truncate(whole)
+        self._log = JsonlLog(self.path, self._take)
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, line: bytes, place: int) -> None:
         try:
             record = json.loads(line)
             number, settings = record["line"], record["settings"]
@@ -78,13 +125,8 @@ class JsonlWriter:
                 f"{self.path} holds lines that this command did not write. Give another --output."
             ) from None
         if settings != self.settings:
-            changed = ", ".join(
-                f"{name}: {settings.get(name)!r} -> {self.settings.get(name)!r}"
-                for name in sorted({*settings, *self.settings})
-                if settings.get(name) != self.settings.get(name)
-            )
             raise ConfigurationError(
-                f"{self.path} was written with other settings ({changed}). "
+                f"{self.path} was written with other settings ({changes(settings, self.settings)}). "
                 "Go on with the same ones or give another --output."
             )
         self.done[number] = record
@@ -105,13 +147,11 @@ class JsonlWriter:
     def write(self, number: int, line: str, record: dict[str, Any]) -> dict[str, Any]:
         """Append the record of an input line and return it as written."""
         full = {"line": number, "input": fingerprint(line), "settings": self.settings, **record}
-        self._file.write(json.dumps(full, ensure_ascii=False).encode("utf-8", errors="replace") + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._log.append(full)
         return full
 
     def __enter__(self) -> JsonlWriter:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._file.close()
+        self._log.close()

@@ -273,15 +273,18 @@ class Verification(_Value):
 
     Attributes:
         outcome: "right", "wrong", or "undecided" where it could not be judged.
-        method: what decided: "math-verify", "text" (compared after normalisation), or "none".
+        method: what decided: "math-verify", "text" (compared after normalisation), "model" (a model was asked),
+            "length" (much longer than the reference, so no model was asked), or "none".
         answer: the answer that was compared, or None if the response states none.
         reference: the reference it was compared to.
+        usage: what asking a model cost.
     """
 
     outcome: Literal["right", "wrong", "undecided"]
     method: str
     answer: str | None
     reference: str
+    usage: Usage = Usage()
 
     def __bool__(self) -> bool:
         """True only for "right"."""
