@@ -5,7 +5,6 @@ Imports torch and transformers, so it is itself imported only when such a model 
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import math
 import threading
@@ -15,16 +14,24 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from torch import nn
 
 from me2sdk.errors import ConfigurationError, ScoringError
 from me2sdk.schema import Scores
+from me2sdk.scorers._adapters import Adapter
+from me2sdk.scorers._loading import (
+    as_configuration_error,
+    check_labels,
+    context_length,
+    find_head,
+    first_line,
+    load_classifier,
+    quiet_loading,
+)
 
 __all__ = ["RewardModel", "make_batches"]
 
 _log = logging.getLogger(__name__)
-_LOCAL = 'Run: pip install "me2sdk[local]"'
 # oneDNN keeps memory for every distinct shape that a bfloat16 forward on a CPU meets; few shapes, little
 # memory.
 _CPU_BF16_MULTIPLE = 64
@@ -46,29 +53,43 @@ class RewardModel:
         batch_tokens: int | None,
         trust_remote_code: bool,
         revision: str | None,
+        base: str | None = None,
     ) -> None:
         self.name = model
         self.device = pick_device(device)
         on_cpu = self.device.type == "cpu"
         self.batch_tokens = batch_tokens or (2048 if on_cpu else 16384)
-        chosen = (
-            getattr(torch, dtype)
-            if dtype
-            else torch.float32
-            if on_cpu and not quantization
-            else torch.bfloat16
-        )
-        source = {"trust_remote_code": trust_remote_code, "revision": revision}
-        with _as_configuration_error(model), _no_loading_bar():
-            config = transformers.AutoConfig.from_pretrained(model, **source)
-            _check_labels(model, config)
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(model, **source)
-            self._model = _load_model(model, config, chosen, quantization, self.device, source)
-        self._head = _find_head(model, self._model)
+        source: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": revision}
+        with as_configuration_error(model), quiet_loading():
+            adapter = Adapter.find(model, revision)
+            if base is not None and adapter is None:
+                raise ConfigurationError(f"{model} is no adapter, so it has no base. Leave base out.")
+            if adapter is None:
+                config = transformers.AutoConfig.from_pretrained(model, **source)
+                self._tokenizer = transformers.AutoTokenizer.from_pretrained(model, **source)
+            else:
+                source["revision"] = None if base else adapter.base_revision
+                base = adapter.find_base(base)
+                config, self._tokenizer = _of_adapter(adapter, base, source)
+            check_labels(model, config)
+            quantized = bool(quantization or getattr(config, "quantization_config", None))
+            chosen = (
+                getattr(torch, dtype)
+                if dtype
+                else torch.float32
+                if on_cpu and not quantized
+                else torch.bfloat16
+            )
+            self._model = load_classifier(
+                base or model, config, chosen, quantization, self.device, source, new_head=adapter is not None
+            )
+            if adapter is not None:
+                self._model = adapter.attach(self._model, merge=not quantized)
+        self._head = find_head(model, self._model)
         # Decoders keep their head in `score` and read it at the last token; encoders pool in ways of their
         # own.
         self._reads_last_token = getattr(self._model, "score", None) is self._head
-        self.max_tokens = _context_length(model, config, self._tokenizer, max_tokens)
+        self.max_tokens = context_length(model, config, self._tokenizer, max_tokens)
         self._tokenizer.model_max_length = int(1e30)  # or it warns about lengths that are handled here
         pad = self._tokenizer.pad_token_id
         self._pad = pad if pad is not None else 0
@@ -149,7 +170,7 @@ class RewardModel:
                     'Set a lower max_tokens, or quantization="nf4".'
                 ) from error
         except RuntimeError as error:
-            raise ScoringError(f"{self.name} failed on {self.device}: {_first_line(error)}") from error
+            raise ScoringError(f"{self.name} failed on {self.device}: {first_line(error)}") from error
         # Outside of the handler, since the exception keeps the failed pass's tensors alive.
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -177,6 +198,24 @@ class RewardModel:
             else:
                 logits = self._model(**inputs).logits
         return [float(value) for value in logits[:, 0].float().cpu()]
+
+
+def _of_adapter(adapter: Adapter, base: str, source: dict[str, Any]) -> tuple[Any, Any]:
+    """Config and tokenizer of an adapter, whose files may stand beside it or with its base."""
+    try:
+        of_base = transformers.AutoConfig.from_pretrained(base, **source)
+        config = transformers.AutoConfig.from_pretrained(adapter.source("config.json", base), **source)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            adapter.source("tokenizer.json", base), **source
+        )
+    except (OSError, ValueError) as error:
+        raise adapter.no_base(base, first_line(error)) from error
+    config.quantization_config = getattr(of_base, "quantization_config", None)
+    if config.quantization_config is None:
+        del config.quantization_config
+    if not any(name.endswith("ForSequenceClassification") for name in config.architectures or ()):
+        config.num_labels = 1  # of a language model, whose new head the adapter brings
+    return config, tokenizer
 
 
 def make_batches(
@@ -228,132 +267,6 @@ def pick_device(device: str) -> torch.device:
         first = str(error).partition("\n")[0]
         raise ConfigurationError(f'Device {device!r} cannot be used ({first}). Try device="auto".') from error
     return chosen
-
-
-def _check_labels(model: str, config: Any) -> None:
-    labels = config.num_labels
-    if labels != 1:
-        raise ConfigurationError(
-            f"{model} has {labels} labels (num_labels); a reward model has 1. Name a sequence-classification "
-            "checkpoint that was trained as a reward model."
-        )
-
-
-def _load_model(
-    model: str,
-    config: Any,
-    dtype: torch.dtype,
-    quantization: str | None,
-    device: torch.device,
-    source: dict[str, Any],
-) -> Any:
-    placement: dict[str, Any] = {}
-    if quantization:
-        for package in ("bitsandbytes", "accelerate"):
-            if importlib.util.find_spec(package) is None:
-                raise ConfigurationError(f"quantization={quantization!r} needs {package}. {_LOCAL}")
-        placement["quantization_config"] = transformers.BitsAndBytesConfig(
-            load_in_8bit=quantization == "int8",
-            load_in_4bit=quantization == "nf4",
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_compute_dtype=dtype,
-            # Passing a list replaces the library's own, so the head has to be in it.
-            llm_int8_skip_modules=_head_modules(config, source),
-        )
-    if quantization or device.type != "cpu":
-        placement["device_map"] = {"": device}
-    loaded, report = transformers.AutoModelForSequenceClassification.from_pretrained(
-        model,
-        config=config,
-        dtype=dtype,
-        use_safetensors=True,
-        output_loading_info=True,
-        **placement,
-        **source,
-    )
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise ConfigurationError(
-            f"{model} has no weights for {', '.join(missing[:5])}, so its scores would be random. It may be "
-            "a language model without a score head: name the reward model that was trained from it."
-        )
-    loaded.config.use_cache = False
-    return loaded.eval()
-
-
-def _head_modules(config: Any, source: dict[str, Any]) -> list[str]:
-    """What the architecture puts on top of its base model: `score` for Llama, `classifier` for BERT."""
-    with torch.device("meta"):
-        empty = transformers.AutoModelForSequenceClassification.from_config(
-            config, trust_remote_code=source["trust_remote_code"]
-        )
-    return [name for name, _ in empty.named_children() if name != empty.base_model_prefix]
-
-
-def _find_head(name: str, model: Any) -> nn.Linear:
-    """The linear layer with one output that gives the score, checked to hold plain weights."""
-    outside = [child for key, child in model.named_children() if key != model.base_model_prefix]
-    linear = [m for child in outside for m in child.modules() if getattr(m, "out_features", None) == 1]
-    if not linear:
-        raise ConfigurationError(
-            f"{name} ({type(model).__name__}) has no linear layer with one output, so it is no reward model "
-            "that me2sdk knows how to read."
-        )
-    head = linear[-1]
-    if type(head) is not nn.Linear or not head.weight.is_floating_point():
-        raise ScoringError(
-            f"The score head of {name} was quantized ({type(head).__name__}), which destroys its scores. "
-            "Load the model without quantization."
-        )
-    return head
-
-
-def _context_length(model: str, config: Any, tokenizer: Any, max_tokens: int | None) -> int:
-    context = getattr(config.get_text_config(), "max_position_embeddings", None)
-    limit = tokenizer.model_max_length  # an astronomic number where none is known
-    # Some encoders number positions from 2 on, so the tokenizer's lower limit is the one that holds.
-    limits = [int(n) for n in (context, limit) if n is not None and 0 < n < 1e9]
-    if max_tokens is None and not limits:
-        raise ConfigurationError(f"{model} does not say how long its inputs may be. Pass max_tokens.")
-    if max_tokens is not None and context is not None and 0 < context < max_tokens:
-        raise ConfigurationError(
-            f"max_tokens={max_tokens} is more than the context of {model}, {context} tokens."
-        )
-    return max_tokens if max_tokens is not None else min(limits)
-
-
-@contextmanager
-def _as_configuration_error(model: str) -> Iterator[None]:
-    try:
-        yield
-    except ConfigurationError:
-        raise
-    except torch.OutOfMemoryError as error:
-        raise ConfigurationError(f'{model} does not fit this device. Try quantization="nf4".') from error
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-        raise ConfigurationError(
-            f"{model} could not be loaded: {_first_line(error)} Check the name or folder: it takes a "
-            "config.json, a tokenizer and weights in safetensors (pickled weights are never read)."
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    line = str(error).strip().partition("\n")[0].strip() or type(error).__name__
-    return line if line.endswith((".", "!", "?")) else f"{line}."
-
-
-@contextmanager
-def _no_loading_bar() -> Iterator[None]:
-    """Keep transformers from drawing a bar on stderr while it reads weights; the hub's download bars stay."""
-    set_hook = getattr(transformers.utils.logging, "set_tqdm_hook", None)  # not in the oldest 5.x
-    if set_hook is None:
-        yield
-        return
-    before = set_hook(lambda factory, args, kwargs: factory(*args, **{**kwargs, "disable": True}))
-    try:
-        yield
-    finally:
-        set_hook(before)
 
 
 def _is_no_cast_warning(record: logging.LogRecord) -> bool:

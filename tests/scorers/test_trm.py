@@ -27,7 +27,7 @@ from me2sdk.scorers import RemoteTRMScorer, TRMScorer
 torch = pytest.importorskip("torch", reason="needs the extra [local]")
 pytest.importorskip("transformers", reason="needs the extra [local]")
 
-from me2sdk.scorers import _transformers  # noqa: E402
+from me2sdk.scorers import _loading, _transformers  # noqa: E402
 from me2sdk.scorers._transformers import RewardModel, make_batches  # noqa: E402
 from me2sdk.testing import tiny_reward_model  # noqa: E402
 
@@ -370,7 +370,7 @@ def test_a_quantized_model_keeps_its_head(
 
 @needs_bitsandbytes
 def test_a_quantized_head_is_refused(tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_transformers, "_head_modules", lambda config, source: ["lm_head"])
+    monkeypatch.setattr(_loading, "head_modules", lambda config, trust_remote_code: ["lm_head"])
     with pytest.raises(ScoringError, match=r"score head of .* was quantized"):
         TRMScorer(str(tiny("llama")), quantization="int8", device="cpu").load()
 
