@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,9 @@ from report import save
 
 from me2sdk._builder import DAGBuilder
 from me2sdk.annotate import LocalAnnotator, parse_dag
+from me2sdk.train import DagAnnotator, evaluate_dag
+from me2sdk.train.evaluate.dag import CONTINUE, DagRow
 from me2sdk.train.reasoningflow import GoldTrace, read_reasoningflow
-
-Pairs = Sequence[tuple[str, str]]  # gold and predicted action
-
-
-def f1(pairs: Pairs, action: str) -> float:
-    hits = sum(gold == found == action for gold, found in pairs)
-    named = sum((gold == action) + (found == action) for gold, found in pairs)
-    return 2 * hits / named if named else 0.0
-
-
-def macro_f1(pairs: Pairs) -> float:
-    """Over the actions that occur among the gold or the predicted ones."""
-    actions = {action for pair in pairs for action in pair}
-    return sum(f1(pairs, action) for action in actions) / len(actions)
-
-
-def accuracy(pairs: Pairs) -> float:
-    return sum(gold == found for gold, found in pairs) / len(pairs)
 
 
 def returns(trace: GoldTrace) -> Iterable[tuple[bool, bool]]:
@@ -53,27 +37,23 @@ def returns(trace: GoldTrace) -> Iterable[tuple[bool, bool]]:
         builder.add(step, "continue" if action == "root" else action, parents)
 
 
-def row(family: str, traces: list[GoldTrace], predicted: dict[str, tuple[str, ...]]) -> dict[str, Any]:
-    pairs = [
-        pair for trace in traces for pair in list(zip(trace.actions, predicted[trace.name], strict=True))[1:]
-    ]
-    majority = [(gold, "continue") for gold, _ in pairs]
+def row(ours: DagRow, majority: DagRow, traces: list[GoldTrace]) -> dict[str, Any]:
     found = [one for trace in traces for one in returns(trace)]
-    count = {action: sum(gold == action for gold, _ in pairs) for action in ("backtrack", "merge")}
-    named = sum(one == "backtrack" for _, one in pairs)
-    hits = sum(gold == one == "backtrack" for gold, one in pairs)
+    backtrack = ours.actions["backtrack"]
+    assert ours.accuracy is not None
+    assert majority.accuracy is not None
     return {
-        "family": family,
-        "traces": len(traces),
-        "steps": len(pairs),
-        "backtracks": count["backtrack"],
-        "merges": count["merge"],
-        "accuracy": f"{accuracy(pairs):.3f}",
-        "accuracy, majority": f"{accuracy(majority):.3f}",
-        "macro F1": f"{macro_f1(pairs):.3f}",
-        "macro F1, majority": f"{macro_f1(majority):.3f}",
-        "backtrack precision": f"{hits}/{named}",
-        "backtrack recall": f"{hits}/{count['backtrack']}",
+        "family": ours.family or "all",
+        "traces": ours.traces,
+        "steps": ours.steps,
+        "backtracks": backtrack.gold,
+        "merges": ours.actions["merge"].gold,
+        "accuracy": f"{ours.accuracy.mean:.3f}",
+        "accuracy, majority": f"{majority.accuracy.mean:.3f}",
+        "macro F1": f"{ours.macro_f1:.3f}",
+        "macro F1, majority": f"{majority.macro_f1:.3f}",
+        "backtrack precision": f"{backtrack.hits}/{backtrack.found}",
+        "backtrack recall": f"{backtrack.hits}/{backtrack.gold}",
         "returns": f"{sum(ours for ours, _ in found)}/{len(found)}",
         "returns, nearest": f"{sum(nearest for _, nearest in found)}/{len(found)}",
     }
@@ -89,17 +69,20 @@ def main() -> None:
         print("Nothing to measure on. Give the folder that holds reasoningflow/dev.")
         return
     traces = list(read_reasoningflow(data / "reasoningflow" / "dev"))
-    predicted, seconds = {}, 0.0
+    report = evaluate_dag(traces, {"local": DagAnnotator()})
+    by_name = {(one.annotator, one.family): one for one in report.rows}
+    rows = [
+        row(
+            by_name["local", family],
+            by_name[CONTINUE, family],
+            [trace for trace in traces if family in ("", trace.family)],
+        )
+        for family in [*(one for one in report.families if one), ""]
+    ]
+    started = time.perf_counter()
     for trace in traces:
-        steps = list(trace.steps)
-        started = time.perf_counter()
-        dag = parse_dag(steps)
-        seconds += time.perf_counter() - started
-        predicted[trace.name] = tuple(node.action for node in dag.nodes)
-    families = sorted({trace.family for trace in traces})
-    rows = [row(name, [t for t in traces if t.family == name], predicted) for name in families]
-    rows.append(row("all", traces, predicted))
-    speed = sum(len(trace.steps) for trace in traces) / seconds
+        parse_dag(list(trace.steps))
+    speed = sum(len(trace.steps) for trace in traces) / (time.perf_counter() - started)
     note = (
         f"{parse_dag('x').annotator} annotator, developed on these same traces; "
         f"{speed:,.0f} steps a second through parse_dag"

@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from me2sdk.train.evaluate.estimates import Estimate
+from me2sdk.train.evaluate.estimates import estimate as _estimate
 from me2sdk.train.sources import (
     CandidateSet,
     Pair,
@@ -25,9 +27,6 @@ from me2sdk.train.sources import (
 
 __all__ = ["CandidateRow", "Estimate", "PairRow", "Report", "measure", "table"]
 
-RESAMPLES = 2000
-SEED = 11
-
 
 class _Scorer(Protocol):
     name: str
@@ -38,14 +37,6 @@ class _Scorer(Protocol):
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Estimate(_Value):
-    """A mean over questions with its 95% bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 class PairRow(_Value):
@@ -253,19 +244,6 @@ def _majority(candidates: CandidateSet) -> float:
     most = max(votes.values())
     first = {answer: candidates.answers.index(answer) for answer, count in votes.items() if count == most}
     return float(np.mean([candidates.correct[index] for index in first.values()]))
-
-
-def _estimate(values: Sequence[float], questions: Sequence[str]) -> Estimate:
-    """The mean, with a 95% interval from drawing questions (with all of their groups) anew."""
-    sums: dict[str, list[float]] = {}
-    for question, value in zip(questions, values, strict=True):
-        sums.setdefault(question, []).append(value)
-    totals = np.array([sum(group) for group in sums.values()])
-    sizes = np.array([len(group) for group in sums.values()])
-    draws = np.random.default_rng(SEED).integers(0, len(totals), size=(RESAMPLES, len(totals)))
-    means = totals[draws].sum(axis=1) / sizes[draws].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(mean=float(np.mean(values)), low=float(low), high=float(high))
 
 
 def table(report: Report) -> str:

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import csv
+import itertools
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from me2sdk import ConfigurationError, Trace, pass_at_k
+from me2sdk.train import BonReport, CandidateQuestion, aevaluate_bon, evaluate_bon
+from me2sdk.train.evaluate import _votes
+from me2sdk.train.evaluate._votes import Ballot, vote_curve
+from me2sdk.train.evaluate.bon import WITHIN
+from me2sdk.train.evaluate.scorers import LengthScorer
+
+
+class Marked:
+    """Scores a trace by the number that it ends with."""
+
+    def score(self, question: Any, traces: Sequence[Trace | str]) -> list[float]:
+        return [float(trace.reasoning.split()[-1]) for trace in traces if isinstance(trace, Trace)]
+
+
+def elected(ballot: Ballot, subset: tuple[int, ...]) -> float:
+    """What an election among ``subset`` brings, step by step."""
+    votes: Counter[int] = Counter()
+    for place in subset:
+        group = ballot.groups[place]
+        if group is not None:
+            votes[group] += ballot.weights[place]  # type: ignore[assignment]
+    if not votes:
+        best = max(ballot.scores[place] for place in subset)
+        tied = [ballot.correct[place] for place in subset if ballot.scores[place] == best]
+        return sum(tied) / len(tied)
+    most = max(votes.values())
+    winners = [group for group, weight in votes.items() if weight >= most - 1e-12]
+    shares = []
+    for group in winners:
+        members = [ballot.correct[place] for place in subset if ballot.groups[place] == group]
+        shares.append(sum(members) / len(members))
+    return sum(shares) / len(shares)
+
+
+def mean(ballot: Ballot, k: int) -> float:
+    subsets = list(itertools.combinations(range(len(ballot.correct)), k))
+    return sum(elected(ballot, subset) for subset in subsets) / len(subsets)
+
+
+def some_ballot(seed: int, count: int) -> Ballot:
+    draw = random.Random(seed)
+    groups = [draw.choice([0, 1, 1, 2, None]) for _ in range(count)]
+    return Ballot(
+        groups,
+        [draw.choice([1.0, 0.25, 0.5]) for _ in range(count)],
+        [draw.choice([0.0, 1.0]) for _ in range(count)],
+        [group == 1 or draw.random() < 0.2 for group in groups],
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_votes_are_counted_exactly_where_subsets_are_few(seed: int) -> None:
+    ballot = some_ballot(seed, 6)
+    accuracy, exact = vote_curve(ballot, [1, 2, 4, 6])
+    assert exact == [True] * 4
+    assert accuracy == pytest.approx([mean(ballot, k) for k in (1, 2, 4, 6)])
+
+
+def test_votes_of_many_candidates_are_drawn() -> None:
+    ballot = some_ballot(3, 14)
+    accuracy, exact = vote_curve(ballot, [2, 7, 14])
+    assert exact == [True, False, True]
+    assert accuracy[1] == pytest.approx(mean(ballot, 7), abs=0.03)
+    assert vote_curve(ballot, [2, 7, 14]) == (accuracy, exact)
+
+
+def test_nobody_votes() -> None:
+    ballot = Ballot([None, None], [1.0, 1.0], [0.0, 1.0], [False, True])
+    assert vote_curve(ballot, [1, 2])[0] == [0.5, 1.0]
+    assert vote_curve(ballot._replace(scores=[0.0, 0.0]), [1, 2])[0] == [0.5, 0.5]
+
+
+def question(
+    scores: Sequence[Any], correct: Sequence[bool], number: int = 0, **more: Any
+) -> CandidateQuestion:
+    texts = [f"{'x' * (place + 1)} {score}" for place, score in enumerate(scores)]
+    return CandidateQuestion(
+        question=f"q{number}",
+        candidates=tuple(Trace(reasoning=text) for text in texts),
+        correct=tuple(correct),
+        **more,
+    )
+
+
+def curve(report: BonReport, method: str, model: str = "") -> dict[int, float]:
+    return {row.k: row.accuracy.mean for row in report.curves(model)[method]}
+
+
+def test_curves_against_all_subsets() -> None:
+    draw = random.Random(1)
+    questions = [
+        question(
+            [draw.randint(0, 3) for _ in range(5)],
+            [draw.random() < 0.4 for _ in range(5)],
+            number,
+            answers=[draw.choice("ab") for _ in range(5)],
+        )
+        for number in range(4)
+    ]
+    report = evaluate_bon(questions, {"marked": Marked()})
+    assert [row.k for row in report.curves()["marked"]] == [1, 2, 4, 5]
+
+    def best(one: CandidateQuestion, scores: Sequence[float], k: int) -> float:
+        total = 0.0
+        subsets = list(itertools.combinations(range(5), k))
+        for subset in subsets:
+            top = max(scores[place] for place in subset)
+            tied = [one.correct[place] for place in subset if scores[place] == top]  # type: ignore[index]
+            total += sum(tied) / len(tied)
+        return total / len(subsets)
+
+    def average(values: Any) -> Any:
+        values = list(values)
+        return pytest.approx(sum(values) / len(values))
+
+    for k in (1, 2, 4, 5):
+        marks = [[float(trace.reasoning.split()[-1]) for trace in one.candidates] for one in questions]
+        assert curve(report, "marked")[k] == average(map(lambda one, s: best(one, s, k), questions, marks))
+        short = [-1.0, -2.0, -3.0, -4.0, -5.0]
+        assert curve(report, "shortest")[k] == average(best(one, short, k) for one in questions)
+        assert curve(report, "random")[k] == average(sum(one.correct) / 5 for one in questions)  # type: ignore[arg-type]
+        assert curve(report, "oracle")[k] == pytest.approx(
+            pass_at_k([one.correct for one in questions], k)  # type: ignore[misc]
+        )
+        for method, weigh in (
+            ("majority vote", lambda score: 1.0),
+            ("marked, weighted vote", lambda score: 1 / (1 + 2.718281828459045**-score)),
+        ):
+            expected = []
+            for one, scores in zip(questions, marks, strict=True):
+                groups = ["ab".index(answer or "") for answer in one.answers]
+                weights = [weigh(score) for score in scores]  # type: ignore[no-untyped-call]
+                expected.append(mean(Ballot(groups, weights, scores, one.correct or ()), k))
+            assert curve(report, method)[k] == average(expected)
+    gains = {row.k: row.gain.mean for row in report.curves()["marked"]}
+    assert gains[4] == pytest.approx(curve(report, "marked")[4] - curve(report, "random")[4])
+    assert all(row.exact for row in report.rows)
+    assert BonReport.model_validate_json(report.model_dump_json()) == report
+
+
+def test_curves_end_at_the_fewest_candidates() -> None:
+    questions = [question([1, 2, 3], [True, False, True]), question([1] * 7, [False] * 7, 1)]
+    report = evaluate_bon(questions, {"marked": Marked()})
+    assert sorted(curve(report, "oracle")) == [1, 2, 3]
+    assert report.candidates == (3, 7)
+
+
+def test_a_candidate_without_a_score_is_taken_last_and_counted() -> None:
+    # The second cannot be scored and is right: it is only taken where it stands alone.
+    report = evaluate_bon([question([1, "oops", 2], [False, True, False])], {"marked": Marked()})
+    assert curve(report, "marked") == pytest.approx({1: 1 / 3, 2: 0.0, 3: 0.0})
+    assert [(one.item, one.trace) for one in report.failures] == [(0, 1)]
+    assert report.scored == {"marked": 2}
+
+
+def test_a_scorer_that_scores_nothing_has_no_curve() -> None:
+    class Down:
+        def score(self, question: Any, traces: Any) -> list[float]:
+            raise OSError("no route")
+
+    report = evaluate_bon([question([1, 2], [True, False])], {"down": Down(), "marked": Marked()})
+    assert "down" not in report.curves()
+    assert report.scored == {"down": 0, "marked": 2}
+    assert len(report.failures) == 2
+
+
+def test_recognising_the_model_helps_only_across_models() -> None:
+    # The scorer knows which model is the better one, and nothing else.
+    questions = [
+        question([9, 9, 1, 1], [True, number % 2 == 0, False, False], number, models=("A", "A", "B", "B"))
+        for number in range(4)
+    ]
+    report = evaluate_bon(questions, {"marked": Marked()})
+    assert report.models == ["", WITHIN, "A", "B"]
+    assert curve(report, "marked")[4] > curve(report, "random")[4]
+    assert curve(report, "marked", WITHIN) == curve(report, "random", WITHIN) == {1: 0.375, 2: 0.375}
+    assert curve(report, "marked", "A") == {1: 0.75, 2: 0.75}
+    assert curve(report, "oracle", "A")[2] == 1.0
+    within = report.curves(WITHIN)["marked"][0]
+    assert within.questions == 8
+
+
+def test_models_with_one_candidate_each_are_not_told_apart() -> None:
+    report = evaluate_bon([question([1, 2], [True, False], models=("A", "B"))], {})
+    assert report.models == [""]
+
+
+def test_a_second_run_scores_nothing_again(tmp_path: Path) -> None:
+    output = tmp_path / "scores.jsonl"
+    questions = [question([1, 2], [True, False], number) for number in range(3)]
+    first = evaluate_bon(questions, {"m": Marked()}, output=output)
+
+    class Never(Marked):
+        def score(self, question: Any, traces: Any) -> list[float]:
+            raise AssertionError("scored again")
+
+    Never.__name__ = "Marked"
+    second = evaluate_bon(questions, {"m": Never()}, output=output)
+    assert second.rows == first.rows
+    more = evaluate_bon(questions, {"m": Never(), "longest": LengthScorer("longest")}, output=output)
+    assert "longest" in more.curves()
+    assert "longest, weighted vote" not in more.curves()
+
+
+def test_long_form_csv_and_tables(tmp_path: Path) -> None:
+    report = evaluate_bon([question([1, 2], [True, False])], {"m": Marked()})
+    report.write_csv(tmp_path / "x.csv")
+    rows = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
+    assert len(rows) == len(report.rows) == 6 * 2
+    assert rows[1] | {"method": "m", "k": "2", "accuracy": "0.000000", "exact": "True"} == rows[1]
+    table = {line["method"]: line for line in report.table()}
+    assert (table["m"]["N=1"], table["m"]["N=2"]) == ("0.500", "0.000")
+    assert table["oracle"]["gain over random"].startswith("+0.500")
+
+
+def test_what_cannot_work() -> None:
+    with pytest.raises(ConfigurationError, match="no questions"):
+        evaluate_bon([], {})
+    with pytest.raises(ConfigurationError, match="'random' is always in the report"):
+        evaluate_bon([question([1], [True])], {"random": Marked()})
+
+
+async def test_the_async_twin() -> None:
+    questions = [question([1, 2], [True, False])]
+    assert (await aevaluate_bon(questions, {"m": Marked()})).rows == evaluate_bon(
+        questions, {"m": Marked()}
+    ).rows
+
+
+def test_a_hundred_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(0)
+    questions = [
+        question(
+            [draw.random() for _ in range(100)],
+            [draw.random() < 0.1 for _ in range(100)],
+            number,
+            answers=[str(draw.randint(0, 40)) for _ in range(100)],
+        )
+        for number in range(2)
+    ]
+    report = evaluate_bon(questions, {"m": Marked()})
+    rows = report.curves()["majority vote"]
+    assert [row.k for row in rows] == [1, 2, 4, 8, 16, 32, 64, 100]
+    assert [row.exact for row in rows] == [True, False, False, False, False, False, False, True]
+    assert report.curves()["random"][0].accuracy.mean == pytest.approx(report.curves()["m"][0].accuracy.mean)
+    monkeypatch.setattr(_votes, "DRAWS", 4000)
+    finer = {row.k: row.accuracy.mean for row in evaluate_bon(questions, {}).curves()["majority vote"]}
+    assert {row.k: row.accuracy.mean for row in rows} == pytest.approx(finer, abs=0.03)

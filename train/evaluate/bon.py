@@ -1,0 +1,288 @@
+"""Best-of-N: how often the candidate that a scorer picks is right, by the number of candidates (paper §5.3)."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from me2sdk._sync import run_sync
+from me2sdk.errors import ConfigurationError
+from me2sdk.schema import Trace
+from me2sdk.scorers import Scorer
+from me2sdk.scorers._text import trace_text
+from me2sdk.stats import best_of_n_curve
+from me2sdk.train.evaluate._journal import Journal
+from me2sdk.train.evaluate._votes import Ballot, vote_curve
+from me2sdk.train.evaluate.estimates import Estimate, estimate
+from me2sdk.train.evaluate.questions import CandidateQuestion, add_correctness, answer_groups
+from me2sdk.train.evaluate.scorers import BASELINES, EvaluationFailure, Progress, ScoringItem, run_scorer
+from me2sdk.train.preferences import question_key
+
+__all__ = ["BonReport", "BonRow", "aevaluate_bon", "evaluate_bon"]
+
+RANDOM, SHORTEST, MAJORITY, ORACLE = "random", "shortest", "majority vote", "oracle"
+WITHIN = "(within model)"
+_Curve = tuple[list[float], list[bool]]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BonRow(_Value):
+    """Accuracy of one method with k candidates.
+
+    Attributes:
+        method: a scorer's name (its highest reward wins), the same with "weighted vote" (each candidate votes for its
+            answer with sigmoid(reward)), "majority vote", "shortest", "random" (the mean of all), or "oracle" (any
+            candidate is right: pass@k).
+        model: "" for all candidates together, the name of a model for its candidates alone, or "(within model)" for
+            the mean over all models: what is left to a scorer that only tells models apart.
+        k: number of candidates.
+        questions: groups of candidates that the mean is over: questions, or within models questions × models.
+        accuracy: expected accuracy over all subsets of k candidates, with its 95% interval over questions.
+        gain: the same less that of a random candidate.
+        exact: whether all subsets were counted; else votes are the mean over 2,000 random ones.
+    """
+
+    method: str
+    model: str = ""
+    k: int
+    questions: int
+    accuracy: Estimate
+    gain: Estimate
+    exact: bool
+
+
+class BonReport(_Value):
+    """What `evaluate_bon` found.
+
+    Attributes:
+        questions: number of questions.
+        candidates: fewest and most candidates that a question has. Curves end at the fewest.
+        rows: a row a method, model and k.
+        scored: for each scorer how many candidates it scored. One that scored none is in no row.
+        undecided: candidates whose answer could not be held against the reference; they count as not right.
+        failures: candidates that could not be scored. As in `rerank`, their scorer takes them last.
+        truncated: for each scorer how many candidates it had to leave a part out of.
+        seconds: wall-clock time of each scorer in this run.
+    """
+
+    questions: int
+    candidates: tuple[int, int]
+    rows: tuple[BonRow, ...]
+    scored: dict[str, int]
+    undecided: int
+    failures: tuple[EvaluationFailure, ...]
+    truncated: dict[str, int]
+    seconds: dict[str, float]
+
+    @property
+    def models(self) -> list[str]:
+        """The groups that rows tell apart: "" for all candidates, then by model."""
+        return list(dict.fromkeys(row.model for row in self.rows))
+
+    def curves(self, model: str = "") -> dict[str, list[BonRow]]:
+        """The rows of one group, by method, in order of k."""
+        found: dict[str, list[BonRow]] = {}
+        for row in self.rows:
+            if row.model == model:
+                found.setdefault(row.method, []).append(row)
+        return found
+
+    def table(self, model: str = "") -> list[dict[str, str]]:
+        """The rows of one group as text, for printing: accuracy at each k, and at the last one with intervals."""
+        return [
+            {
+                "method": method,
+                **{f"N={row.k}": f"{row.accuracy.mean:.3f}" for row in rows},
+                "95% interval": f"[{rows[-1].accuracy.low:.3f}, {rows[-1].accuracy.high:.3f}]",
+                "gain over random": f"{rows[-1].gain.mean:+.3f} "
+                f"[{rows[-1].gain.low:+.3f}, {rows[-1].gain.high:+.3f}]",
+            }
+            for method, rows in self.curves(model).items()
+        ]
+
+    def write_csv(self, path: str | Path) -> None:
+        """Write the rows in long form: method, model, k, questions, accuracy, low, high, gain, exact."""
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(
+                "method model k questions accuracy low high gain gain_low gain_high exact".split()
+            )
+            for row in self.rows:
+                numbers = [*row.accuracy.model_dump().values(), *row.gain.model_dump().values()]
+                writer.writerow(
+                    [row.method, row.model, row.k, row.questions, *(f"{n:.6f}" for n in numbers), row.exact]
+                )
+
+
+async def aevaluate_bon(
+    questions: Iterable[CandidateQuestion],
+    scorers: Mapping[str, Scorer],
+    *,
+    output: str | Path | None = None,
+    tell: Progress | None = None,
+) -> BonReport:
+    """Measure best-of-N; `evaluate_bon` with ``await``."""
+    if taken := {RANDOM, SHORTEST, MAJORITY, ORACLE} & set(scorers):
+        raise ConfigurationError(
+            f"{sorted(taken)[0]!r} is always in the report. Leave it out of the scorers."
+        )
+    failures: list[EvaluationFailure] = []
+    scored: dict[str, int] = {}
+    truncated: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    with Journal(Path(output) if output is not None else None) as journal:
+        items, undecided = await add_correctness(questions, journal)
+        if not items:
+            raise ConfigurationError("There are no questions to measure on.")
+        groups = await answer_groups(items, journal)
+        rewards: dict[str, list[list[float]]] = {}
+        for name, scorer in scorers.items():
+            asked = [ScoringItem(item.question, item.candidates) for item in items]
+            run = await run_scorer(name, scorer, asked, journal, tell)
+            scored[name] = sum(score is not None for one in run.items for score in one.scores)
+            if scored[name]:
+                rewards[name] = [[-math.inf if s is None else s for s in one.scores] for one in run.items]
+            failures += run.failures
+            truncated[name] = sum(cut > 0 for one in run.items for cut in one.truncated)
+            seconds[name] = run.seconds
+    sets = [
+        _Set(item, groups[place], {name: rows[place] for name, rows in rewards.items()})
+        for place, item in enumerate(items)
+    ]
+    rows = _rows("", sets)
+    by_model = _by_model(sets)
+    if len(by_model) > 1:
+        rows += _rows(WITHIN, [one for parts in by_model.values() for one in parts])
+        for model, parts in by_model.items():
+            rows += _rows(model, parts)
+    sizes = [len(item.candidates) for item in items]
+    return BonReport(
+        questions=len(items),
+        candidates=(min(sizes), max(sizes)),
+        rows=tuple(rows),
+        scored=scored,
+        undecided=undecided,
+        failures=tuple(failures),
+        truncated=truncated,
+        seconds=seconds,
+    )
+
+
+def evaluate_bon(
+    questions: Iterable[CandidateQuestion],
+    scorers: Mapping[str, Scorer],
+    *,
+    output: str | Path | None = None,
+    tell: Progress | None = None,
+) -> BonReport:
+    """Measure how often the candidate with the highest reward is right, by the number of candidates (paper §5.3).
+
+    Beside each scorer stand what costs nothing (a random candidate, the shortest, the majority's) and what is
+    possible (the oracle). For k up to the fewest candidates of a question, in powers of two, the mean over all subsets
+    of size k is taken: exactly for what picks by reward, and for votes where there are at most 2,000 subsets.
+
+    Args:
+        questions: what to measure on, such as ``read_candidates("candidates.jsonl")``.
+        scorers: scorers by the name that the report is to give them.
+        output: a file in which rewards and verdicts are kept; a second run goes on with it.
+        tell: called with a scorer's name, how many questions it has done, and how many there are.
+
+    Returns:
+        A `BonReport`. Where candidates name their models it holds curves within each model, too.
+
+    Raises:
+        ConfigurationError: there are no questions, a scorer cannot be loaded or has a baseline's name, or ``output``
+            was written with other settings.
+    """
+    return run_sync(aevaluate_bon(questions, scorers, output=output, tell=tell))
+
+
+class _Set:
+    """One question's candidates with their answers and rewards."""
+
+    def __init__(
+        self, item: CandidateQuestion, groups: Sequence[int | None], rewards: Mapping[str, Sequence[float]]
+    ) -> None:
+        self.item = item
+        self.groups = groups
+        self.rewards = rewards
+        self.correct = item.correct or ()
+
+    def only(self, places: Sequence[int]) -> _Set:
+        return _Set(
+            self.item.only(places),
+            [self.groups[place] for place in places],
+            {name: [scores[place] for place in places] for name, scores in self.rewards.items()},
+        )
+
+    def curves(self, ks: Sequence[int]) -> dict[str, _Curve]:
+        """Accuracy at each k, and whether it is exact, by method."""
+        count = len(self.correct)
+        even = [0.0] * count
+        curves: dict[str, _Curve] = {}
+        for name, scores in self.rewards.items():
+            curves[name] = self._best(scores, ks)
+            if name not in BASELINES:  # their scores are no rewards
+                ballot = Ballot(self.groups, [_sigmoid(score) for score in scores], scores, self.correct)
+                curves[f"{name}, weighted vote"] = vote_curve(ballot, ks)
+        curves[MAJORITY] = vote_curve(Ballot(self.groups, [1.0] * count, even, self.correct), ks)
+        curves[SHORTEST] = self._best([-float(_length(trace)) for trace in self.item.candidates], ks)
+        curves[RANDOM] = self._best(even, ks)
+        curves[ORACLE] = self._best([float(right) for right in self.correct], ks)
+        return curves
+
+    def _best(self, scores: Sequence[float], ks: Sequence[int]) -> _Curve:
+        accuracy = best_of_n_curve([scores], [self.correct], resamples=1).accuracy
+        return [accuracy[k - 1] for k in ks], [True] * len(ks)
+
+
+def _length(trace: Trace) -> int:
+    return len(trace_text(trace))
+
+
+def _sigmoid(score: float) -> float:
+    """Never quite 0, so that every vote counts."""
+    return max(1e-300, 1 / (1 + math.exp(-score)) if score > -700 else 0.0)
+
+
+def _by_model(sets: Sequence[_Set]) -> dict[str, list[_Set]]:
+    """The candidates of each model, where it gave several to a question."""
+    found: dict[str, list[_Set]] = {}
+    for one in sets:
+        for model in dict.fromkeys(one.item.models):
+            places = [place for place, name in enumerate(one.item.models) if name == model]
+            if len(places) > 1:
+                found.setdefault(model or "(unknown)", []).append(one.only(places))
+    return found
+
+
+def _rows(model: str, sets: Sequence[_Set]) -> list[BonRow]:
+    fewest = min(len(one.correct) for one in sets)
+    ks = [2**power for power in range(fewest.bit_length())]
+    ks += [fewest] if ks[-1] != fewest else []
+    tables = [one.curves(ks) for one in sets]
+    names = [question_key(one.item.question) for one in sets]
+    rows = []
+    for method in tables[0]:
+        for place, k in enumerate(ks):
+            values = [table[method][0][place] for table in tables]
+            chance = [table[RANDOM][0][place] for table in tables]
+            rows.append(
+                BonRow(
+                    method=method,
+                    model=model,
+                    k=k,
+                    questions=len(sets),
+                    accuracy=estimate(values, names),
+                    gain=estimate([a - b for a, b in zip(values, chance, strict=True)], names),
+                    exact=all(table[method][1][place] for table in tables),
+                )
+            )
+    return rows
