@@ -36,7 +36,7 @@ def test_offline_snippets_of_the_readme_run(tmp_path: Path) -> None:
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     code = ["\n".join(line.partition("#")[0] for line in snippet.splitlines()) for snippet in snippets]
     offline = [snippet for snippet in code if "model=" not in snippet]
-    assert len(offline) == 2
+    assert len(offline) == 3
     for snippet in offline:
         command = [sys.executable, "-P", "-c", snippet]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)

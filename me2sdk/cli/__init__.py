@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from me2sdk.cli import demo, doctor, rerank, steps, structure
+from me2sdk.cli import (
+    data,
+    demo,
+    doctor,
+    evaluate,
+    grpo,
+    perturb,
+    quantize,
+    rerank,
+    steps,
+    structure,
+    train_rm,
+)
 from me2sdk.cli._io import FAILED, USAGE, err
 from me2sdk.errors import ConfigurationError, ME2Error
 
@@ -26,11 +38,22 @@ app.command("steps")(steps.steps)
 app.command()(structure.dag)
 app.command()(structure.judge)
 app.command()(structure.rank)
-data = typer.Typer(no_args_is_help=True, help="Build and make preference data.")
-train = typer.Typer(no_args_is_help=True, help="Train reward models, and language models by GRPO.")
-evaluate = typer.Typer(no_args_is_help=True, help="Measure scorers, judges and annotators.")
+data_app = typer.Typer(no_args_is_help=True, help="Build and make preference data.")
+train_app = typer.Typer(no_args_is_help=True, help="Train reward models, and language models by GRPO.")
+eval_app = typer.Typer(no_args_is_help=True, help="Measure scorers, judges and annotators.")
+app.add_typer(data_app, name="data")
+data_app.command("build")(data.build)
+data_app.command("perturb")(perturb.perturb)
+app.add_typer(train_app, name="train")
+train_app.command("rm")(train_rm.rm)
+train_app.command("grpo")(grpo.grpo)
+app.add_typer(eval_app, name="eval")
+eval_app.command("pairs")(evaluate.pairs)
+eval_app.command("bon")(evaluate.bon)
+eval_app.command("dag")(evaluate.dag)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("quantize")(quantize.quantize)
 
 
 def _version(show: bool) -> None:

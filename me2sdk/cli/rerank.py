@@ -17,7 +17,9 @@ from me2sdk.cli._model import ApiBase, BudgetTokens, BudgetUsd, Cache, MaxConcur
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ME2Error
 from me2sdk.schema import Candidate, RerankResult, Select, Trace
 
-Scorer = Annotated[str, typer.Option(help='"mini", or the name or path of a reward model.')]
+Scorer = Annotated[
+    str, typer.Option(help='"mini", "small", or the name or path of a reward model or of an adapter of one.')
+]
 Quantization = Annotated[str | None, typer.Option(help="int8 or nf4, for reward models.")]
 SelectOption = Annotated[Select, typer.Option(help="How the best is chosen.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,0 +1,77 @@
+"""``me2 data perturb``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from me2sdk.cli._io import PARTIAL, emit, err, out
+from me2sdk.errors import ConfigurationError
+from me2sdk.verdicts import Dimension
+
+
+def perturb(
+    traces: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRACES",
+            help='JSONL of right traces, or - for standard input: "question" with "trace", with "reasoning" and '
+            '"response", or with "answer" as in GSM8K; a "reference" is checked.',
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="Pairs are written here: .jsonl or .parquet.")],
+    per_trace: Annotated[int, typer.Option(min=1, help="Most pairs of one trace, each of another kind.")] = 4,
+    dimension: Annotated[
+        list[Dimension] | None, typer.Option(help="Only this dimension; may be given again.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same traces and seed make the same pairs.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Make preference pairs by rule: a right trace against the same one with one known fault.
+
+    No model is asked. Both sides state the same answer, and in half of the pairs of each kind the better side is the
+    longer one.
+    """
+    import json
+
+    from me2sdk.train.perturb import count_pairs, perturb_traces, read_traces
+    from me2sdk.train.preferences import write_preferences
+
+    if output.suffix not in (".jsonl", ".parquet") or not output.parent.is_dir():
+        raise ConfigurationError(
+            f"--output must be a .jsonl or .parquet file in a folder that exists, not {output}."
+        )
+    found = read_traces(traces, seed)
+    pairs = perturb_traces(
+        found.traces, per_trace=per_trace, dimensions=dimension or tuple(Dimension), seed=seed
+    )
+    write_preferences(output, pairs)
+    rows = count_pairs(pairs)
+    if as_json:
+        result = {"output": str(output), "traces": len(found.traces), "wrong": found.wrong}
+        result |= {"unreadable": len(found.unreadable), "kinds": [row.model_dump() for row in rows]}
+        emit(json.dumps(result))
+    else:
+        table = Table()
+        table.add_column("kind", no_wrap=True)
+        table.add_column("dimension", no_wrap=True)
+        for name in ("pairs", "better\nlonger", "shorter\nwins", "length,\nbetter", "length,\nworse"):
+            table.add_column(name, justify="right")
+        for row in rows:
+            shares = (f"{row.better_longer:.3f}", f"{row.shorter_wins:.3f}")
+            lengths = (f"{row.characters_better:.0f}", f"{row.characters_worse:.0f}")
+            table.add_row(row.kind, row.dimension, str(row.pairs), *shares, *lengths)
+        out().print(table)
+        out().print(
+            f"{len(pairs)} pairs of {len(found.traces)} traces in {output}; {found.wrong} wrong traces left out.",
+            highlight=False,
+            markup=False,
+        )
+    for number, reason in found.unreadable[:5]:
+        err.print(f"line {number}: {reason}", markup=False, highlight=False, soft_wrap=True)
+    if found.unreadable:
+        err.print(f"{len(found.unreadable)} lines could not be read.", style="red")
+        raise typer.Exit(PARTIAL)
