@@ -71,3 +71,33 @@ def test_a_real_model_with_a_head_gives_each_trace_the_same_score_in_a_batch_as_
     alone = [scorer.score("What is x?", [trace])[0] for trace in traces]
     assert together == pytest.approx(alone, abs=1e-4)
     assert len(set(together)) == len(traces)
+
+
+def test_the_bundled_reward_model_tells_right_solutions_from_faulty_ones(folder: str) -> None:
+    import json
+    import random
+
+    from me2sdk.schema import Trace
+    from me2sdk.train.perturb import KINDS, perturb_trace
+
+    demo = ROOT / "me2sdk" / "data" / "demo_gsm8k.jsonl"
+    kinds = [kind for kind in KINDS if kind != "topic_jump"]  # which needs a second solution
+    rng = random.Random(0)
+    pairs = []
+    for row in map(json.loads, demo.read_text("utf-8").splitlines()):
+        for said, right in zip(row["candidates"], row["correct"], strict=True):
+            trace = Trace.from_message(said, row["question"])
+            if right and (pair := perturb_trace(trace, kinds[len(pairs) % len(kinds)], rng)):
+                pairs.append(pair)
+                break
+        if len(pairs) == 24:
+            break
+    scorer = TRMScorer("small", base=folder)
+    questions = [pair.question for pair in pairs for _ in range(2)]
+    scores = scorer.score(questions, [trace for pair in pairs for trace in (pair.chosen, pair.rejected)])
+    assert sum(better > worse for better, worse in zip(scores[::2], scores[1::2], strict=True)) >= 18
+
+
+def test_the_bundled_reward_model_is_small() -> None:
+    bundled = ROOT / "me2sdk" / "data" / "small"
+    assert sum(path.stat().st_size for path in bundled.iterdir()) < 10_000_000
