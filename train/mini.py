@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["app", "fit_weights", "training_pairs"]
+__all__ = ["app", "fit_weights", "log_loss", "pair_weights", "solve", "training_pairs"]
 
 VERSION = "1"
 SEED = 7
@@ -115,8 +115,8 @@ def _design(pairs: Sequence[Pair]) -> _Design:
     return _Design((better - worse) / scale, pair_weights(pairs), folds, both.mean(axis=0), scale)
 
 
-def pair_weights(pairs: Sequence[Pair]) -> Floats:
-    """Weigh pairs so that sources count as in `SOURCE_WEIGHTS`, kinds of damage alike, and length as little
+def pair_weights(pairs: Sequence[Pair], sources: Mapping[str, float] = SOURCE_WEIGHTS) -> Floats:
+    """Weigh pairs so that each source counts as ``sources`` says, kinds of damage alike, and length as little
     as may be.
 
     Within each kind, pairs of which the better side is the longer one weigh as much as those of which it is
@@ -136,14 +136,14 @@ def pair_weights(pairs: Sequence[Pair]) -> Floats:
     for (source, kind, _), weight in zip(sides, weights, strict=True):
         totals[source, kind] = totals.get((source, kind), 0.0) + float(weight)
     kinds = Counter(source for source, _ in totals)
-    shares = [SOURCE_WEIGHTS[source] / kinds[source] / totals[source, kind] for source, kind, _ in sides]
+    shares = [sources[source] / kinds[source] / totals[source, kind] for source, kind, _ in sides]
     shared: Floats = weights * np.array(shares)
     shared /= shared.sum()
     return shared
 
 
-def _solve(differences: Floats, weights: Floats, penalty: float) -> Floats:
-    """The ridge Bradley-Terry weights under the sign constraints."""
+def solve(differences: Floats, weights: Floats, penalty: float) -> Floats:
+    """The ridge Bradley-Terry weights under the sign constraints, for differences (better minus worse) of features."""
     try:
         from scipy.optimize import minimize
     except ImportError:
@@ -163,7 +163,8 @@ def _solve(differences: Floats, weights: Floats, penalty: float) -> Floats:
     return solution
 
 
-def _log_loss(differences: Floats, weights: Floats, theta: Floats) -> float:
+def log_loss(differences: Floats, weights: Floats, theta: Floats) -> float:
+    """Weighted mean negative log likelihood of the differences."""
     return float(weights @ np.logaddexp(0.0, -(differences @ theta)) / weights.sum())
 
 
@@ -183,11 +184,11 @@ def fit_weights(pairs: Sequence[Pair]) -> MiniWeights:
         folds = []
         for fold in range(FOLDS):
             inside = design.folds != fold
-            theta = _solve(design.differences[inside], design.weights[inside], penalty)
-            folds.append(_log_loss(design.differences[~inside], design.weights[~inside], theta))
+            theta = solve(design.differences[inside], design.weights[inside], penalty)
+            folds.append(log_loss(design.differences[~inside], design.weights[~inside], theta))
         losses[penalty] = float(np.mean(folds))
     best = min(losses, key=losses.__getitem__)
-    theta = _solve(design.differences, design.weights, best)
+    theta = solve(design.differences, design.weights, best)
     return MiniWeights(
         name="mini",
         version=VERSION,
