@@ -21,9 +21,9 @@ from typing import Any
 
 from report import save
 
-from me2sdk import Trace
 from me2sdk.train import PairsReport, Preference, evaluate_pairs, mini, open_scorer
-from me2sdk.train.sources import Pair, held_out, read_prmbench
+from me2sdk.train.small import to_preference
+from me2sdk.train.sources import held_out, read_prmbench
 
 
 def read(data: Path, most: int | None) -> dict[str, list[Preference]]:
@@ -35,17 +35,8 @@ def read(data: Path, most: int | None) -> dict[str, list[Preference]]:
     pairs += [pair.model_copy(update={"source": "prmbench_dev"}) for pair in read_prmbench(data, "dev")]
     found: dict[str, list[Preference]] = {}
     for pair in pairs:
-        found.setdefault(pair.source, []).append(preference(pair))
+        found.setdefault(pair.source, []).append(to_preference(pair))
     return found
-
-
-def preference(pair: Pair) -> Preference:
-    return Preference(
-        question=pair.question,
-        chosen=Trace.from_text(pair.better),
-        rejected=Trace.from_text(pair.worse),
-        category=pair.kind,
-    )
 
 
 def rows(name: str, report: PairsReport) -> list[dict[str, Any]]:

@@ -12,6 +12,10 @@ HERE = Path(__file__).resolve().parent
 TITLES = {
     "demo": "The demo: which candidate is right",
     "mini": "The bundled scorer",
+    "mini_variants": "Alternatives to the bundled scorer",
+    "pairs": "Scorers on preference pairs",
+    "bon": "Best-of-N of scorers on real candidates",
+    "grpo": "GRPO with and without gated rewards",
     "best_of_n": "What best_of_n itself costs",
     "llm_door": "What the LLM door costs a call",
     "annotate": "The local annotator on ReasoningFlow's development traces",
@@ -22,6 +26,9 @@ TITLES = {
     "scorers": "Reward models in each precision, on a CPU",
 }
 NOTES = {
+    "bon": "Curves: [GSM8K](bon_gsm8k.png), [CHAMP](bon_champ.png), [Game of 24](bon_game24.png), "
+    "[MATH](bon_simplerl.png); all numbers in [bon.csv](bon.csv).",
+    "grpo": "Curves: [grpo.png](grpo.png), all numbers in [grpo.csv](grpo.csv).",
     "demo": "Majority vote takes the earlier of tied answers. Candidates stand in the order of a hash.",
     "best_of_n": "`own` is what stands above bare LiteLLM calls in the same round, candidates scored included.",
     "annotate": "Rules were written while looking at these traces, so the figures are optimistic. `majority` says "

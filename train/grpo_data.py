@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from me2sdk._jsonl import read_jsonl
 from me2sdk._prompts import question_text
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Message, Question
+from me2sdk.train._records import read_records
 from me2sdk.train.grpo_config import WORD_PROBLEMS, GRPOSettings
 from me2sdk.train.word_problems import make_word_problems
 
@@ -71,7 +68,7 @@ def _row(settings: GRPOSettings, question: Question, reference: str) -> Row:
 
 def _file_rows(settings: GRPOSettings, path: str) -> list[Row]:
     rows = []
-    for place, record in _records(path):
+    for place, record in read_records(path):
         names = [settings.prompt_column] if settings.prompt_column else ["prompt", "question"]
         question = next((record[name] for name in names if record.get(name)), None)
         reference = record.get(settings.reference_column)
@@ -86,24 +83,3 @@ def _file_rows(settings: GRPOSettings, path: str) -> list[Row]:
     if not rows:
         raise ConfigurationError(f"{path} holds no rows.")
     return rows
-
-
-def _records(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    if path.endswith(".parquet"):
-        import pyarrow.parquet
-
-        if not Path(path).is_file():
-            raise ConfigurationError(
-                f"There is no file {path}. Give a JSONL or Parquet file, or word_problems."
-            )
-        for number, record in enumerate(pyarrow.parquet.read_table(path).to_pylist(), start=1):
-            yield f"Row {number} of {path}", record
-        return
-    for number, line in read_jsonl(path):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict):
-            raise ConfigurationError(f"Line {number} of {path} is not a JSON object.")
-        yield f"Line {number} of {path}", record

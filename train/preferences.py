@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from me2sdk._jsonl import read_jsonl
 from me2sdk._prompts import question_text
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Question, Trace
+from me2sdk.train._records import pyarrow_parquet, read_records
 
 __all__ = ["Preference", "question_key", "read_preferences", "split_by_question", "write_preferences"]
 
@@ -164,7 +164,7 @@ def write_preferences(path: str | Path, pairs: Iterable[Preference]) -> int:
             "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8"
         )
     elif path.suffix == ".parquet":
-        arrow, parquet = _pyarrow()
+        arrow, parquet = pyarrow_parquet()
         message = arrow.list_(arrow.struct([("role", arrow.string()), ("content", arrow.string())]))
         columns = {**dict.fromkeys(("prompt", "chosen", "rejected"), message)}
         columns |= dict.fromkeys(("category", "dimension", "provenance"), arrow.string())
@@ -190,49 +190,9 @@ def read_preferences(source: str | Path, split: str = "train") -> Iterator[Prefe
         ConfigurationError: nothing there, or a package is missing.
         InvalidTraceError: a record is not a preference pair; the message names its place.
     """
-    for number, record in enumerate(_records(source, split), start=1):
+    folder = Path(source) / f"{split}.jsonl"
+    for place, record in read_records(folder if folder.is_file() else source, split):
         try:
             yield Preference.from_record(record)
         except (InvalidTraceError, ValueError) as error:
-            raise InvalidTraceError(f"Record {number} of {source} is no preference pair: {error}") from None
-
-
-def _records(source: str | Path, split: str) -> Iterator[dict[str, Any]]:
-    path = Path(source)
-    if (path / f"{split}.jsonl").is_file():
-        path = path / f"{split}.jsonl"
-    if path.suffix == ".jsonl":
-        for number, line in read_jsonl(str(path)):
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise InvalidTraceError(f"Line {number} of {path} is not JSON: {error}") from None
-    elif path.suffix == ".parquet":
-        if not path.is_file():
-            raise ConfigurationError(f"There is no file {path}.")
-        _, parquet = _pyarrow()
-        for batch in parquet.ParquetFile(path).iter_batches(1024):
-            yield from batch.to_pylist()
-    else:
-        try:
-            import datasets
-        except ImportError:
-            raise ConfigurationError(
-                'Reading a data set from the hub needs datasets. Run: pip install "me2sdk[train]"'
-            ) from None
-        try:
-            yield from datasets.load_dataset(str(source), split=split)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"{source} is neither a .jsonl or .parquet file nor a data set that can be loaded: "
-                f"{str(error).partition(chr(10))[0]}"
-            ) from error
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ConfigurationError('Parquet needs pyarrow. Run: pip install "me2sdk[train]"') from None
-    return pyarrow, pyarrow.parquet
+            raise InvalidTraceError(f"{place} is no preference pair: {error}") from None

@@ -152,6 +152,5 @@ def draw_curve(log: Iterable[dict[str, Any]], path: Path) -> None:
         right = axes.twinx()
         right.plot(steps, accuracies, "s-", color="tab:orange", label="validation accuracy")
         right.set_ylabel("accuracy")
-        right.legend(loc="upper right")
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside upper center", ncols=3)
     figure.savefig(path, dpi=120)

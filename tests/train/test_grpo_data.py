@@ -49,7 +49,7 @@ def test_parquet_and_named_columns(tmp_path: Path) -> None:
     assert (row["question"], row["reference"]) == ("1+1?", "2")
     with pytest.raises(ConfigurationError, match=r"Row 1 .* needs prompt or question.*It has ask, gold"):
         training_rows(settings(dataset=str(path)))
-    with pytest.raises(ConfigurationError, match="no file"):
+    with pytest.raises(ConfigurationError, match="Cannot read"):
         training_rows(settings(dataset="none.parquet"))
 
 
@@ -58,7 +58,7 @@ def test_parquet_and_named_columns(tmp_path: Path) -> None:
     [
         ("", "holds no rows"),
         ("[1]\n", "Line 1 .* not a JSON object"),
-        ("{\n", "not a JSON object"),
+        ("{\n", "is not JSON"),
         ('{"prompt": "x", "reference": " "}\n', "needs prompt or question, and reference"),
     ],
 )

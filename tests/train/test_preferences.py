@@ -78,7 +78,7 @@ def test_a_folder_of_splits_is_read(tmp_path: Path) -> None:
 def test_other_records_are_refused_with_their_place(record: dict[str, object], tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text(json.dumps(pair().to_record()) + "\n" + json.dumps(record) + "\n")
-    with pytest.raises(InvalidTraceError, match=r"Record 2 of .*pairs.jsonl"):
+    with pytest.raises(InvalidTraceError, match=r"Line 2 of .*pairs.jsonl"):
         list(read_preferences(path))
 
 

@@ -138,5 +138,5 @@ def test_validation_from_files_of_its_own(base: Path, tmp_path: Path) -> None:
     data = tokenize_pairs(config(base, source, validation=[str(held)]), tokenizer, tmp_path / "data")
     assert (data.total("train"), data.total("validation")) == (2, 1)
     source.write_text(json.dumps({"chosen": "x"}) + "\n")
-    with pytest.raises(InvalidTraceError, match="Record 1"):
+    with pytest.raises(InvalidTraceError, match="Line 1"):
         tokenize_pairs(config(base, source), tokenizer, tmp_path / "data")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from me2sdk._jsonl import fingerprint, read_jsonl
+from me2sdk._jsonl import fingerprint
 from me2sdk._prompts import question_text
 from me2sdk._reading import clean, last_answer
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Question
+from me2sdk.train._records import read_records
 from me2sdk.train.pipeline._settings import PromptSettings
 
 __all__ = ["Prompt", "Prompts", "read_prompts"]
@@ -95,46 +95,4 @@ def _reference(value: Any) -> str:
 
 
 def _records(settings: PromptSettings) -> Iterator[dict[str, Any]]:
-    source = str(settings.source)
-    if source.endswith(".jsonl"):
-        for number, line in read_jsonl(source):
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise ConfigurationError(f"Line {number} of {source} is not JSON: {error}") from None
-            if not isinstance(record, dict):
-                raise ConfigurationError(f"Line {number} of {source} is not a JSON object.")
-            yield record
-    elif source.endswith(".parquet"):
-        yield from _parquet(Path(source))
-    else:
-        yield from _data_set(settings)
-
-
-def _parquet(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        from pyarrow import ArrowInvalid, parquet
-    except ImportError:
-        raise ConfigurationError('Parquet needs pyarrow. Run: pip install "me2sdk[train]"') from None
-    try:
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(1024):
-                yield from batch.to_pylist()
-    except (OSError, ArrowInvalid) as error:
-        raise ConfigurationError(f"Cannot read {path}: {str(error).splitlines()[0]}") from None
-
-
-def _data_set(settings: PromptSettings) -> Iterator[dict[str, Any]]:
-    try:
-        import datasets
-    except ImportError:
-        raise ConfigurationError(
-            'Reading a data set from the hub needs datasets. Run: pip install "me2sdk[train]"'
-        ) from None
-    try:
-        yield from datasets.load_dataset(settings.source, settings.subset, split=settings.split)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"{settings.source} is neither a .jsonl or .parquet file nor a data set that can be loaded: "
-            f"{str(error).partition(chr(10))[0]}"
-        ) from error
+    yield from (record for _, record in read_records(str(settings.source), settings.split, settings.subset))
