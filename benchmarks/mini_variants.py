@@ -194,7 +194,10 @@ def main() -> None:
         model = added([models[first], models[second]], [0.5, 0.5])
         row = measure(corpus, sets, model, bundled, None)
         rows.append({"variant": f"{first} and {second}", **row, "fit s": "-"})
-    report.save("mini_variants", rows, "accuracies; 'over mini' with a 95% interval over questions")
+    command = "python benchmarks/mini_variants.py --data DIR --champ WHEEL"
+    command += " --transformer" if arguments.transformer else ""
+    note = "accuracies; 'over mini' with a 95% interval over questions"
+    report.save("mini_variants", rows, note, command=command)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ WORDS, BUCKETS, NUMBERS = 3000, 256, 21
 ASKED, SAID = 110, 250  # tokens of the question and of the trace that are read
 WIDTH, HEADS, INNER = 48, 4, 96
 BATCH, EPOCHS, RATE = 32, 2, 2e-3
-SHARE = 0.3  # of the pairs that a fit may see; all of them take long on one core
+SHARE = 0.3  # of the pairs that a fit may see, so that it takes six minutes on one core
 VOCABULARY = WORDS + BUCKETS + 2 * NUMBERS + 1
 PAD = VOCABULARY - 1
 

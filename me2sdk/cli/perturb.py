@@ -58,12 +58,11 @@ def perturb(
         table = Table()
         table.add_column("kind", no_wrap=True)
         table.add_column("dimension", no_wrap=True)
-        for name in ("pairs", "better\nlonger", "shorter\nwins", "length,\nbetter", "length,\nworse"):
+        for name in ("pairs", "better longer", "shorter wins"):
             table.add_column(name, justify="right")
         for row in rows:
             shares = (f"{row.better_longer:.3f}", f"{row.shorter_wins:.3f}")
-            lengths = (f"{row.characters_better:.0f}", f"{row.characters_worse:.0f}")
-            table.add_row(row.kind, row.dimension, str(row.pairs), *shares, *lengths)
+            table.add_row(row.kind, row.dimension, str(row.pairs), *shares)
         out().print(table)
         out().print(
             f"{len(pairs)} pairs of {len(found.traces)} traces in {output}; {found.wrong} wrong traces left out.",
