@@ -28,7 +28,8 @@ TITLES = {
 NOTES = {
     "bon": "Curves: [GSM8K](bon_gsm8k.png), [CHAMP](bon_champ.png), [Game of 24](bon_game24.png), "
     "[MATH](bon_simplerl.png); all numbers in [bon.csv](bon.csv).",
-    "grpo": "Curves: [grpo.png](grpo.png), all numbers in [grpo.csv](grpo.csv).",
+    "grpo": "16 of the 32 steps that the command takes an arm, and one seed: differences in accuracy are "
+    "noise. Curves: [grpo.png](grpo.png), all numbers in [grpo.csv](grpo.csv).",
     "demo": "Majority vote takes the earlier of tied answers. Candidates stand in the order of a hash.",
     "best_of_n": "`own` is what stands above bare LiteLLM calls in the same round, candidates scored included.",
     "annotate": "Rules were written while looking at these traces, so the figures are optimistic. `majority` says "

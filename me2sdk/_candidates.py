@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
+from me2sdk._sync import all_or_none
 from me2sdk.errors import ConfigurationError, GenerationError, InvalidTraceError, ScoringError
 from me2sdk.llm import LLM, Generation
 from me2sdk.schema import (
@@ -78,13 +79,7 @@ async def sample(
                 scored.append(candidate)
                 await _tell(on_candidate, candidate)
 
-    tasks = [asyncio.create_task(generate()), asyncio.create_task(score())]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await all_or_none(generate(), score())
 
     scored.sort(key=lambda candidate: candidate.index)
     result = BestOfNResult(

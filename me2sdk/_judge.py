@@ -16,12 +16,11 @@ from me2sdk._exhibits import Exhibit, Judged, Parsing
 from me2sdk._judging import (
     Judgement,
     aggregate_prompt,
-    all_or_none,
     ask,
     dimension_prompt,
     prompt_versions,
 )
-from me2sdk._sync import run_sync
+from me2sdk._sync import all_or_none, run_sync
 from me2sdk.errors import ConfigurationError, JudgeError
 from me2sdk.llm import LLM, Budget, open_llm
 from me2sdk.schema import Question

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from me2sdk import _prompts
 from me2sdk._decisions import Choice, read_decision
@@ -17,7 +16,6 @@ __all__ = [
     "MAX_ASKS",
     "Judgement",
     "aggregate_prompt",
-    "all_or_none",
     "ask",
     "dimension_prompt",
     "prompt_versions",
@@ -25,8 +23,6 @@ __all__ = [
 
 MAX_ASKS = 3
 """How often a judge is asked before an unreadable answer counts as failed."""
-
-_T = TypeVar("_T")
 
 
 class Judgement(NamedTuple):
@@ -47,17 +43,6 @@ class Judgement(NamedTuple):
     model: str | None = None
     asked: int = 1
     error: str | None = None
-
-
-async def all_or_none(*work: Coroutine[Any, Any, _T]) -> list[_T]:
-    """Run coroutines side by side. If one raises, or this is cancelled, the others are cancelled and waited for."""
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def prompt_versions(*, structure: bool) -> dict[str, int]:

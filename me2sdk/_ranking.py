@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from me2sdk._exhibits import Exhibit, Judged, Parsing
 from me2sdk._judge import Case, check_repeats, question_text
-from me2sdk._judging import all_or_none
-from me2sdk._sync import run_sync
+from me2sdk._sync import all_or_none, run_sync
 from me2sdk.errors import ConfigurationError, InvalidTraceError, JudgeError, ME2Error
 from me2sdk.llm import LLM, Budget, open_llm
 from me2sdk.schema import Question

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from me2sdk import _prompts
-from me2sdk._judging import MAX_ASKS, all_or_none
+from me2sdk._judging import MAX_ASKS
+from me2sdk._sync import all_or_none
 from me2sdk._views import header
 from me2sdk.dag import ReasoningDAG
 from me2sdk.errors import BudgetExceeded, GenerationError, InvalidTraceError

@@ -1,7 +1,8 @@
 """The one place where synchronous callers meet the asynchronous core.
 
 All synchronous twins run on a single event loop in a daemon thread, so they work where a loop is already
-running (a notebook, a web handler), and connections, semaphores and caches are shared by all of them.
+running (a notebook, a web handler), and connections, semaphores and caches are shared by all of them. Beside it
+stands `all_or_none`, by which coroutines run side by side.
 """
 
 from __future__ import annotations
@@ -52,3 +53,14 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
             future.cancel()
             concurrent.futures.wait([future], timeout=10)
         raise
+
+
+async def all_or_none(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """Run coroutines side by side. If one raises, or this is cancelled, the others are cancelled and waited for."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from me2sdk._sync import run_sync
+from me2sdk._sync import all_or_none, run_sync
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -57,7 +57,7 @@ def test_many_threads_at_once() -> None:
 def test_interrupt_cancels_and_waits_for_clean_up() -> None:
     code = """
 import asyncio, os, signal
-from me2sdk._sync import run_sync
+from me2sdk._sync import all_or_none, run_sync
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start with it ignored
 async def work():
     asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGINT)  # once the caller waits
@@ -72,3 +72,19 @@ except KeyboardInterrupt:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.stdout == "cleaned up\ninterrupted\n", done.stderr
+
+
+async def test_all_or_none_leaves_nothing_behind() -> None:
+    waiting = asyncio.Event()
+
+    async def wait() -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    async def fail() -> None:
+        await waiting.wait()
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await all_or_none(wait(), fail())
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple, overload
 
 from me2sdk._prompts import question_text
 from me2sdk._reading import clean
-from me2sdk._sync import run_sync
+from me2sdk._sync import all_or_none, run_sync
 from me2sdk.annotate._llm import ModelAnnotation
 from me2sdk.annotate._local import LocalAnnotator
 from me2sdk.annotate._own import annotate_with
@@ -109,13 +108,7 @@ async def aparse_dag(
         except ME2Error as error:
             return error
 
-    tasks = [asyncio.create_task(one(job)) for job in jobs]
-    try:
-        outcomes = await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    outcomes = await all_or_none(*(one(job) for job in jobs))
     dags = [None if isinstance(outcome, ME2Error) else outcome for outcome in outcomes]
     failures = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, ME2Error)}
     if failures and not many:

@@ -20,8 +20,8 @@ import transformers
 from torch import nn
 
 from me2sdk.errors import ConfigurationError, ScoringError
-from me2sdk.scorers._loading import as_configuration_error, context_length, first_line, quiet_loading
-from me2sdk.scorers._transformers import make_batches, pick_device
+from me2sdk.scorers._loading import as_configuration_error, context_length, quiet_loading
+from me2sdk.scorers._transformers import make_batches, pick_device, run_in_halves
 
 __all__ = ["Conversation", "ProcessRewardModel"]
 
@@ -134,7 +134,9 @@ class ProcessRewardModel:
         for batch in make_batches(lengths, self.batch_tokens, self._padded, _MAX_PADDING):
             if stop.is_set():
                 raise ScoringError("Scoring was cancelled.")
-            for index, values in zip(batch, self._run([rows[i] for i in batch]), strict=True):
+            some = [rows[i] for i in batch]
+            scored = run_in_halves(self._forward, some, lambda row: len(row.ids), self.name, self.device)
+            for index, values in zip(batch, scored, strict=True):
                 found[index] = values
         bad = [index for index, values in enumerate(found) if not all(map(math.isfinite, values))]
         if bad:
@@ -196,23 +198,6 @@ class ProcessRewardModel:
 
     def _padded(self, length: int) -> int:
         return min(math.ceil(length / self._multiple) * self._multiple, max(length, self.max_tokens))
-
-    def _run(self, rows: list[_Row]) -> list[list[float]]:
-        """`_forward`, in halves where the device has too little memory."""
-        try:
-            return self._forward(rows)
-        except torch.OutOfMemoryError as error:
-            if len(rows) == 1:
-                raise ScoringError(
-                    f"{self.device} has too little memory for one solution of {len(rows[0].ids)} tokens. "
-                    'Set a lower max_tokens, or quantization="nf4".'
-                ) from error
-        except RuntimeError as error:
-            raise ScoringError(f"{self.name} failed on {self.device}: {first_line(error)}") from error
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        half = len(rows) // 2
-        return self._run(rows[:half]) + self._run(rows[half:])
 
     def _forward(self, rows: list[_Row]) -> list[list[float]]:
         lengths = torch.tensor([len(row.ids) for row in rows])

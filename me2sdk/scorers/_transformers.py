@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import transformers
@@ -29,7 +29,10 @@ from me2sdk.scorers._loading import (
     quiet_loading,
 )
 
-__all__ = ["RewardModel", "make_batches"]
+__all__ = ["RewardModel", "make_batches", "pick_device", "run_in_halves"]
+
+_Row = TypeVar("_Row")
+_Out = TypeVar("_Out")
 
 _log = logging.getLogger(__name__)
 # oneDNN keeps memory for every distinct shape that a bfloat16 forward on a CPU meets; few shapes, little
@@ -128,7 +131,7 @@ class RewardModel:
             if stop.is_set():
                 raise ScoringError("Scoring was cancelled.")
             with _no_cast_warnings():
-                scored = self._run([rows[i] for i in batch])
+                scored = run_in_halves(self._forward, [rows[i] for i in batch], len, self.name, self.device)
             for index, value in zip(batch, scored, strict=True):
                 values[index] = value
         bad = [index for index, value in enumerate(values) if not math.isfinite(value)]
@@ -158,24 +161,6 @@ class RewardModel:
 
     def _pad_length(self, length: int) -> int:
         return min(math.ceil(length / self._multiple) * self._multiple, max(length, self.max_tokens))
-
-    def _run(self, rows: list[list[int]]) -> list[float]:
-        """`_forward`, in halves where the device has too little memory."""
-        try:
-            return self._forward(rows)
-        except torch.OutOfMemoryError as error:
-            if len(rows) == 1:
-                raise ScoringError(
-                    f"{self.device} has too little memory for one trace of {len(rows[0])} tokens. "
-                    'Set a lower max_tokens, or quantization="nf4".'
-                ) from error
-        except RuntimeError as error:
-            raise ScoringError(f"{self.name} failed on {self.device}: {first_line(error)}") from error
-        # Outside of the handler, since the exception keeps the failed pass's tensors alive.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        half = len(rows) // 2
-        return self._run(rows[:half]) + self._run(rows[half:])
 
     def _forward(self, rows: list[list[int]]) -> list[float]:
         lengths = torch.tensor([len(row) for row in rows])
@@ -216,6 +201,46 @@ def _of_adapter(adapter: Adapter, base: str, source: dict[str, Any]) -> tuple[An
     if not any(name.endswith("ForSequenceClassification") for name in config.architectures or ()):
         config.num_labels = 1  # of a language model, whose new head the adapter brings
     return config, tokenizer
+
+
+def run_in_halves(
+    forward: Callable[[list[_Row]], list[_Out]],
+    rows: list[_Row],
+    tokens: Callable[[_Row], int],
+    name: str,
+    device: torch.device,
+) -> list[_Out]:
+    """Run ``forward`` over rows, in halves where the device has too little memory for all of them.
+
+    Args:
+        forward: gives one result a row.
+        rows: the rows.
+        tokens: the length of a row, for messages.
+        name: the model's name, for messages.
+        device: where ``forward`` runs.
+
+    Raises:
+        ScoringError: there is too little memory for a single row, or ``forward`` failed.
+    """
+    try:
+        return forward(rows)
+    except torch.OutOfMemoryError as error:
+        if len(rows) == 1:
+            raise ScoringError(
+                f"{device} has too little memory for one trace of {tokens(rows[0])} tokens. "
+                'Set a lower max_tokens, or quantization="nf4".'
+            ) from error
+    except RuntimeError as error:
+        raise ScoringError(f"{name} failed on {device}: {first_line(error)}") from error
+    # Outside of the handler, since the exception keeps the failed pass's tensors alive.
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    half = len(rows) // 2
+    return [
+        result
+        for part in (rows[:half], rows[half:])
+        for result in run_in_halves(forward, part, tokens, name, device)
+    ]
 
 
 def make_batches(

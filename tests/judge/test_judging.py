@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 from judge_doubles import read
 
-from me2sdk._judging import Judgement, aggregate_prompt, all_or_none, ask, dimension_prompt
+from me2sdk._judging import Judgement, aggregate_prompt, ask, dimension_prompt
 from me2sdk.llm import LLM
 from me2sdk.verdicts import Dimension
 
@@ -49,19 +48,3 @@ async def test_asking_again_is_bounded_and_keeps_the_repeat() -> None:
     judgement = await ask(Recorder(lambda messages, **params: ""), "prompt", 4, {"temperature": 0.5})
     assert (judgement.choice, judgement.asked) == (None, 3)
     assert Recorder.indices == [4, 4, 4]
-
-
-async def test_all_or_none_leaves_nothing_behind() -> None:
-    waiting = asyncio.Event()
-
-    async def wait() -> None:
-        waiting.set()
-        await asyncio.Event().wait()
-
-    async def fail() -> None:
-        await waiting.wait()
-        raise ValueError("broken")
-
-    with pytest.raises(ValueError, match="broken"):
-        await all_or_none(wait(), fail())
-    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from me2sdk._jsonl import fingerprint
-from me2sdk._sync import run_sync
+from me2sdk._sync import all_or_none, run_sync
 from me2sdk.annotate import Annotator, aparse_dag
 from me2sdk.errors import ConfigurationError, ME2Error
 from me2sdk.llm import LLM
@@ -273,13 +273,7 @@ async def _annotate(
             if tell:
                 tell(name, next(finished), len(keys))
 
-    tasks = [asyncio.create_task(one(key, trace)) for key, trace in todo.items()]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await all_or_none(*(one(key, trace) for key, trace in todo.items()))
     return (
         [_Annotated.model_validate(found[key]) if key in found else None for key in keys],
         [

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from me2sdk._judge import ajudge_pair
+from me2sdk._sync import all_or_none
 from me2sdk.errors import ConfigurationError, ME2Error
 from me2sdk.llm import LLM
 from me2sdk.schema import Usage
@@ -151,13 +152,7 @@ async def run_judge(
             if tell:
                 tell(name, len(keys) - len(todo) + next(finished), len(keys))
 
-    tasks = [asyncio.create_task(one(key, pair)) for key, pair in todo.items()]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await all_or_none(*(one(key, pair) for key, pair in todo.items()))
     verdicts = [JudgedPair.model_validate(found[key]) if key in found else None for key in keys]
     failures = [
         EvaluationFailure(by=name, item=place, error=type(error).__name__, message=str(error)[:2000])
