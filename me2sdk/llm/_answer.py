@@ -29,8 +29,8 @@ class Generation(BaseModel):
             report their total alone (`LLM.usage` has it).
         cached: whether it came from the cache.
         seconds: time spent on the call, its retries and their pauses; 0 for a cached answer.
-        raw: the ``litellm.ModelResponse`` with this choice alone; None for model functions and cached
-            answers. It is no part of dumps and comparisons.
+        raw: the ``litellm.ModelResponse`` with this choice alone, or what a model function returned in its place;
+            None for texts, message dicts and cached answers. It is no part of dumps and comparisons.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -71,14 +71,12 @@ class Answer(NamedTuple):
         return sum(estimate_tokens(list(message.values())) for message in messages)
 
 
-def read_response(response: Any, *, keep_raw: bool) -> Answer:
+def read_response(response: Any) -> Answer:
     """Read a ``litellm.ModelResponse`` or anything of the same shape, such as OpenAI's own objects."""
     choices = []
     for choice in response.choices or ():
-        raw = None
-        if keep_raw:
-            alone = len(response.choices) == 1
-            raw = response if alone else response.model_copy(update={"choices": [choice]})
+        alone = len(response.choices) == 1 or not hasattr(response, "model_copy")
+        raw = response if alone else response.model_copy(update={"choices": [choice]})
         choices.append(Choice(_message(choice.message), getattr(choice, "finish_reason", None), raw))
     return Answer(choices, _usage(response))
 

@@ -128,7 +128,7 @@ async def _complete(
     with _litellm.quiet():
         async with asyncio.timeout(seconds * 1.1 + 1.0):
             response = await call(messages=messages, timeout=seconds, caching=False, **params)
-    return read_response(response, keep_raw=True)
+    return read_response(response)
 
 
 class FunctionTarget(Target):
@@ -170,7 +170,7 @@ class FunctionTarget(Target):
         if isinstance(result, dict) and "choices" not in result:
             return Answer([Choice({"role": "assistant", **clean(result)}, None, None)], unknown)
         if hasattr(result, "choices"):
-            return read_response(result, keep_raw=False)
+            return read_response(result)
         raise TypeError(
             f"the model function returned {type(result).__name__}; return a text, an assistant message "
             "as a dict, or a litellm.ModelResponse"

@@ -54,7 +54,7 @@ async def test_a_function_may_return_a_response(connect: Callable[..., LLM]) -> 
     assert answer.message["content"] == "mocked"
     assert answer.usage is not None
     assert answer.usage.completion_tokens
-    assert answer.raw is None
+    assert answer.raw.choices[0].message.content == "mocked"
 
 
 async def test_plain_functions_fill_all_slots() -> None:
