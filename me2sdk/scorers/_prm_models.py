@@ -21,7 +21,8 @@ from torch import nn
 
 from me2sdk.errors import ConfigurationError, ScoringError
 from me2sdk.scorers._loading import as_configuration_error, context_length, quiet_loading
-from me2sdk.scorers._transformers import make_batches, pick_device, run_in_halves
+from me2sdk.scorers._padded import make_batches, run_in_halves
+from me2sdk.scorers._transformers import pick_device
 
 __all__ = ["Conversation", "ProcessRewardModel"]
 

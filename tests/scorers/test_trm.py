@@ -27,8 +27,10 @@ from me2sdk.scorers import RemoteTRMScorer, TRMScorer
 torch = pytest.importorskip("torch", reason="needs the extra [local]")
 pytest.importorskip("transformers", reason="needs the extra [local]")
 
-from me2sdk.scorers import _loading, _transformers  # noqa: E402
-from me2sdk.scorers._transformers import RewardModel, make_batches  # noqa: E402
+from me2sdk.scorers import _loading, _padded, _transformers  # noqa: E402
+from me2sdk.scorers._packed import PackedModel  # noqa: E402
+from me2sdk.scorers._padded import PaddedModel, make_batches  # noqa: E402
+from me2sdk.scorers._transformers import RewardModel  # noqa: E402
 from me2sdk.testing import tiny_reward_model  # noqa: E402
 
 TRACES = [
@@ -81,6 +83,12 @@ def loaded(scorer: TRMScorer) -> RewardModel:
     return models[0]
 
 
+@pytest.fixture
+def padded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Score decoders as if they could not be packed."""
+    monkeypatch.setattr(PackedModel, "of", lambda *args: None)
+
+
 PADDING: dict[str, dict[str, Any]] = {
     "own": {},
     "eos": {"pad_token": "<eos>"},
@@ -89,16 +97,17 @@ PADDING: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.usefixtures("padded")
 @pytest.mark.parametrize("padding", PADDING)
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "bert"])
-def test_a_batch_gives_each_trace_the_score_it_gets_alone(
+def test_a_padded_batch_gives_each_trace_the_score_it_gets_alone(
     tiny: Callable[[str], Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     architecture: str,
     padding: str,
 ) -> None:
-    monkeypatch.setattr(_transformers, "_MAX_PADDING", 1.0)  # let rows of any lengths meet
+    monkeypatch.setattr(_padded, "_MAX_PADDING", 1.0)  # let rows of any lengths meet
     path = shutil.copytree(tiny(architecture), tmp_path / "model")
     edit_json(path / "tokenizer_config.json", **PADDING[padding])
     if padding in ("eos", "none"):
@@ -110,10 +119,15 @@ def test_a_batch_gives_each_trace_the_score_it_gets_alone(
     assert max(alone) - min(alone) > 0.1  # they are told apart at all
 
 
+@pytest.mark.parametrize("way", ["packed", "padded"])
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "bert"])
-def test_scores_are_the_models_own_logits(tiny: Callable[[str], Path], architecture: str) -> None:
+def test_scores_are_the_models_own_logits(
+    tiny: Callable[[str], Path], architecture: str, way: str, request: pytest.FixtureRequest
+) -> None:
     import transformers
 
+    if way == "padded":
+        request.getfixturevalue("padded")
     path = tiny(architecture)
     tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(path)
@@ -154,18 +168,18 @@ def test_the_middle_of_a_long_trace_is_left_out_and_said(
     scorer = TRMScorer(str(tiny("llama")), max_tokens=50)
     model = loaded(scorer)
     seen: list[str] = []
-    forward = model._forward
+    original = model._runner.scores
 
-    def watch(rows: list[list[int]]) -> list[float]:
+    def watch(rows: list[list[int]], shared: list[list[int]]) -> Any:
         seen.extend(str(model._tokenizer.decode(row)) for row in rows)
-        return forward(rows)
+        return original(rows, shared)
 
-    monkeypatch.setattr(model, "_forward", watch)
+    monkeypatch.setattr(model._runner, "scores", watch)
     with caplog.at_level(logging.WARNING):
         scores = scorer.score("Question?", ["short", "begin" + "." * 100 + "the end"])
     # 1 special token, 10 of the question with its line break, 39 of the trace: 19 first ones and 20 last
     # ones.
-    assert seen == ["<bos>Question?\nbegin" + "." * 14 + "." * 13 + "the end", "<bos>Question?\nshort"]
+    assert seen == ["<bos>Question?\nshort", "<bos>Question?\nbegin" + "." * 14 + "." * 13 + "the end"]
     assert scores.truncated == [0, 112 - 39]
     assert "1 of 2 traces do not fit 50 tokens" in caplog.text
 
@@ -173,7 +187,8 @@ def test_the_middle_of_a_long_trace_is_left_out_and_said(
 def test_a_closing_special_token_survives_truncation(tiny: Callable[[str], Path]) -> None:
     model = loaded(TRMScorer(str(tiny("bert")), max_tokens=20))
     ids = model._tokenizer("Question?\n" + "z" * 99)["input_ids"]
-    kept = model._fit(ids, "Question?\n", 0)
+    alone = model._tokenizer("Question?\n")["input_ids"]
+    kept = model._fit(ids, _transformers._common(alone, ids), 0)
     assert model._tokenizer.decode(kept) == "<bos>Question?\n" + "z" * 8 + "<eos>"
 
 
@@ -181,16 +196,16 @@ def test_a_closing_special_token_survives_truncation(tiny: Callable[[str], Path]
 def test_what_is_left_fits_and_keeps_the_question(question: str, trace: str, limit: int) -> None:
     model = RewardModel.__new__(RewardModel)
     model.max_tokens = limit
-    model._tokenizer = lambda text: {"input_ids": [0, *text.encode()]}
     prefix = question + "\n"
     ids = [0, *(prefix + trace).encode()]
+    start = _transformers._common([0, *prefix.encode()], ids)
     if len(ids) <= limit:
-        assert model._fit(ids, prefix, 0) == ids
+        assert model._fit(ids, start, 0) == ids
     elif len(prefix) + 1 >= limit:
         with pytest.raises(ScoringError, match="question of trace 3 alone"):
-            model._fit(ids, prefix, 3)
+            model._fit(ids, start, 3)
     else:
-        kept = model._fit(ids, prefix, 0)
+        kept = model._fit(ids, start, 0)
         assert len(kept) == limit
         assert kept[: len(prefix) + 1] == ids[: len(prefix) + 1]
         assert kept[-1] == ids[-1]
@@ -235,15 +250,18 @@ def test_equal_rows_fill_the_budget() -> None:
     assert [len(batch) for batch in make_batches([10] * 10, 40, int, 0.25)] == [4, 4, 2]
 
 
+@pytest.mark.usefixtures("padded")
 def test_little_memory_means_smaller_batches(
     tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scorer = TRMScorer(str(tiny("llama")))
     expected = scorer.score(QUESTION, TRACES)
     model = loaded(TRMScorer(str(tiny("llama")), batch_tokens=16384))
-    monkeypatch.setattr(model, "_max_padding", 1.0)  # all in one batch
+    runner = model._runner
+    assert isinstance(runner, PaddedModel)
+    monkeypatch.setattr(runner, "_max_padding", 1.0)  # all in one batch
     sizes: list[int] = []
-    forward = model._forward
+    forward = runner._forward
 
     def small(rows: list[list[int]], limit: int = 2) -> list[float]:
         sizes.append(len(rows))
@@ -252,23 +270,24 @@ def test_little_memory_means_smaller_batches(
         return forward(rows)
 
     parts = [(f"{QUESTION}\n", trace.strip()) for trace in TRACES]
-    monkeypatch.setattr(model, "_forward", small)
+    monkeypatch.setattr(runner, "_forward", small)
     assert model.score(parts, threading.Event()) == pytest.approx(expected, abs=1e-4)
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
-    monkeypatch.setattr(model, "_forward", lambda rows: small(rows, 0))
+    monkeypatch.setattr(runner, "_forward", lambda rows: small(rows, 0))
     with pytest.raises(ScoringError, match="too little memory for one trace"):
         model.score(parts, threading.Event())
 
 
-def test_bfloat16_on_a_cpu_meets_few_shapes(tiny: Callable[[str], Path]) -> None:
-    model = loaded(TRMScorer(str(tiny("llama")), device="cpu", dtype="bfloat16", max_tokens=100))
-    assert [model._pad_length(n) for n in (1, 64, 65, 100)] == [64, 64, 100, 100]
-    exact = loaded(TRMScorer(str(tiny("llama")), device="cpu"))
-    assert exact._pad_length(65) == 65
-    expected = TRMScorer(str(tiny("llama"))).score(QUESTION, TRACES[:2])
-    assert TRMScorer(str(tiny("llama")), dtype="bfloat16").score(QUESTION, TRACES[:2]) == pytest.approx(
-        expected, abs=0.2
-    )
+@pytest.mark.usefixtures("padded")
+def test_padded_bfloat16_on_a_cpu_meets_few_shapes(tiny: Callable[[str], Path]) -> None:
+    def runner(**options: Any) -> PaddedModel:
+        found = loaded(TRMScorer(str(tiny("llama")), device="cpu", **options))._runner
+        assert isinstance(found, PaddedModel)
+        return found
+
+    low = runner(dtype="bfloat16", max_tokens=100)
+    assert [low._pad_length(n) for n in (1, 64, 65, 100)] == [64, 64, 100, 100]
+    assert runner(dtype="float32")._pad_length(65) == 65
 
 
 def save_classifier(path: Path, *, labels: int, head: bool) -> None:
@@ -428,22 +447,23 @@ async def test_both_twins_agree_and_work_one_at_a_time(
     model = loaded(scorer)
     expected = scorer.score(QUESTION, TRACES)
     free = threading.Lock()
-    forward = model._forward
+    forward = model._runner._forward
 
-    def exclusive(rows: list[list[int]]) -> list[float]:
+    def exclusive(*args: Any) -> Any:
         assert free.acquire(blocking=False), "two forward passes at once"
         try:
-            return forward(rows)
+            return forward(*args)
         finally:
             free.release()
 
-    monkeypatch.setattr(model, "_forward", exclusive)
+    monkeypatch.setattr(model._runner, "_forward", exclusive)
     calls = [scorer.ascore(QUESTION, [trace]) for trace in TRACES]
     calls += [asyncio.to_thread(scorer.score, QUESTION, [trace]) for trace in TRACES]
     found = [score for (score,) in await asyncio.gather(*calls)]
     assert found == pytest.approx([*expected, *expected], abs=1e-4)
 
 
+@pytest.mark.usefixtures("padded")
 async def test_cancelling_stops_before_the_next_batch(
     tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,7 +479,7 @@ async def test_cancelling_stops_before_the_next_batch(
         assert go_on.wait(10)
         return [0.0] * len(rows)
 
-    monkeypatch.setattr(model, "_forward", slow)
+    monkeypatch.setattr(model._runner, "_forward", slow)
     task = asyncio.create_task(scorer.ascore(QUESTION, TRACES))
     await started.wait()
     task.cancel()
