@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from me2sdk.errors import ConfigurationError
 
-__all__ = ["BestOfNCurve", "best_of_n_curve", "pass_at_k"]
+__all__ = ["BestOfNCurve", "best_of_n_curve", "pass_at_k", "rank_correlation"]
 
 
 class BestOfNCurve(BaseModel):
@@ -130,6 +130,27 @@ def pass_at_k(correct: Sequence[Sequence[bool]], k: int) -> float:
         )
     rates = [1 - math.comb(len(row) - sum(map(bool, row)), k) / math.comb(len(row), k) for row in correct]
     return sum(rates) / len(rates)
+
+
+def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Spearman's rank correlation; equal values share their rank.
+
+    Args:
+        a: some numbers.
+        b: as many.
+
+    Returns:
+        a number in [-1, 1], or None where all of one side are equal.
+    """
+    ranks = [_ranks(values) for values in (a, b)]
+    if any(np.ptp(values) == 0 for values in ranks):
+        return None
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> npt.NDArray[np.float64]:
+    _, place, counts = np.unique(np.asarray(values, dtype=float), return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
 def _check(correct: Sequence[Sequence[bool]]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from me2sdk import ConfigurationError, best_of_n_curve, pass_at_k
+from me2sdk.stats import rank_correlation
 
 SAMPLES = st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=7)
 
@@ -95,3 +96,12 @@ def test_bad_input(scores: list[list[float]], correct: list[list[bool]], word: s
 def test_pass_at_k_refuses_k_out_of_range(k: int) -> None:
     with pytest.raises(ConfigurationError, match="between 1 and 2"):
         pass_at_k([[True, False], [True, False, True]], k)
+
+
+def test_rank_correlation() -> None:
+    assert rank_correlation([1, 2, 3, 4], [10, 20, 30, 1000]) == pytest.approx(1)
+    assert rank_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+    assert rank_correlation([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(
+        0.9487, abs=1e-4
+    )  # by hand, ties shared
+    assert rank_correlation([1, 1, 1], [1, 2, 3]) is None

@@ -211,8 +211,8 @@ class PackedModel:
         groups: dict[tuple[int, ...], list[int]] = {}
         for index, start in enumerate(shared):
             groups.setdefault(tuple(start) if len(start) >= _WORTH_SHARING else (), []).append(index)
-        for start, members in groups.items():
-            for found in self._group(Group([rows[i] for i in members], len(start))):
+        for question, members in groups.items():
+            for found in self._group(Group([rows[i] for i in members], len(question))):
                 yield {members[text]: value for text, value in found.items()}
 
     def _group(self, group: Group) -> Iterator[dict[int, float]]:

