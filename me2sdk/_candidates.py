@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from me2sdk._sync import all_or_none
+from me2sdk._tracing import Candidates, span
 from me2sdk.errors import ConfigurationError, GenerationError, InvalidTraceError, ScoringError
 from me2sdk.llm import LLM, Generation
 from me2sdk.schema import (
@@ -45,6 +46,26 @@ async def sample(
     params: dict[str, Any],
 ) -> tuple[BestOfNResult, dict[int, Generation]]:
     """Generate and score side by side. Returns the result and, by index, what the model sent."""
+    settings = {"model": llm, "n": n, "scorer": scorer, "select": select}
+    with span("verb", "best_of_n", question=question, **settings) as watched, Candidates() as spans:
+        result, generations = await _sample(
+            llm._within(spans.start), question, n, scorer, select, min_candidates, on_candidate, params, spans
+        )
+        watched.tell(result=result)
+        return result, generations
+
+
+async def _sample(
+    llm: LLM,
+    question: Question,
+    n: int,
+    scorer: str | Scorer,
+    select: Select,
+    min_candidates: int,
+    on_candidate: OnCandidate | None,
+    params: dict[str, Any],
+    spans: Candidates,
+) -> tuple[BestOfNResult, dict[int, Generation]]:
     started = time.perf_counter()
     judge = await ready(scorer, select)  # before anything is paid for
     arrived: asyncio.Queue[Candidate | None] = asyncio.Queue()
@@ -57,12 +78,14 @@ async def sample(
             async for item in llm.asample(question, n, **params):
                 if isinstance(item, Failure):
                     failures.append(item)
+                    spans.end(item.index, failure=item)
                     continue
                 generations[item.index] = item
                 try:
                     arrived.put_nowait(_candidate(item, question))
                 except InvalidTraceError as error:
                     failures.append(failure(item.index, "read", error, item.model))
+                    spans.end(item.index, failure=failures[-1])
         finally:
             arrived.put_nowait(None)
 
@@ -74,7 +97,7 @@ async def sample(
                 batch.append(arrived.get_nowait())
             more = None not in batch
             for candidate in await score_candidates(
-                judge, question, [c for c in batch if c is not None], failures
+                judge, question, [c for c in batch if c is not None], failures, spans
             ):
                 scored.append(candidate)
                 await _tell(on_candidate, candidate)
@@ -170,7 +193,11 @@ def scorer_name(scorer: Scorer) -> str:
 
 
 async def score_candidates(
-    scorer: Scorer, question: Question | None, candidates: list[Candidate], failures: list[Failure]
+    scorer: Scorer,
+    question: Question | None,
+    candidates: list[Candidate],
+    failures: list[Failure],
+    spans: Candidates,
 ) -> list[Candidate]:
     """Candidates with their rewards. If a batch fails its candidates are scored one by one; failures are recorded."""
     if not candidates:
@@ -182,17 +209,30 @@ async def score_candidates(
             return [
                 c
                 for candidate in candidates
-                for c in await score_candidates(scorer, question, [candidate], failures)
+                for c in await score_candidates(scorer, question, [candidate], failures, spans)
             ]
         failures.append(failure(candidates[0].index, "score", error, candidates[0].model))
+        spans.end(
+            candidates[0].index, candidate=candidates[0], failure=failures[-1], scorer=scorer_name(scorer)
+        )
         return candidates
-    return [
+    scored = [
         candidate.model_copy(update={"score": score, "score_truncated": cut})
         for candidate, score, cut in zip(candidates, scores, scores.truncated, strict=True)
     ]
+    for candidate in scored:
+        spans.end(candidate.index, candidate=candidate, scorer=scorer_name(scorer))
+    return scored
 
 
 async def _ask(scorer: Scorer, question: Question | None, traces: list[Trace]) -> Scores:
+    with span("score", scorer_name(scorer), question=question, traces=traces) as watched:
+        scores = await _values(scorer, question, traces)
+        watched.tell(scores=scores)
+        return scores
+
+
+async def _values(scorer: Scorer, question: Question | None, traces: list[Trace]) -> Scores:
     ascore = getattr(scorer, "ascore", None)
     values = (
         await ascore(question, traces)

@@ -21,6 +21,7 @@ from me2sdk._judging import (
     prompt_versions,
 )
 from me2sdk._sync import all_or_none, run_sync
+from me2sdk._tracing import traced
 from me2sdk.errors import ConfigurationError, JudgeError
 from me2sdk.llm import LLM, Budget, open_llm
 from me2sdk.schema import Question
@@ -35,6 +36,7 @@ Order = Literal["ab", "ba"]
 _NUMBERED = re.compile(r"\b(traces?[ _-]?)([12])\b(?:( ?(?:and|or|&|/|,) ?)([12])\b)?", re.IGNORECASE)
 
 
+@traced("judge_pair")
 async def ajudge_pair(
     question: Question | None,
     a: Judged,

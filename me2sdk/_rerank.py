@@ -18,6 +18,7 @@ from me2sdk._candidates import (
     scorer_name,
 )
 from me2sdk._sync import run_sync
+from me2sdk._tracing import Candidates, traced
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.llm import Budget, open_llm
 from me2sdk.schema import BestOfNResult, Candidate, Failure, Message, Question, RerankResult, Select, Trace
@@ -126,6 +127,7 @@ def best_of_n(
     )
 
 
+@traced("rerank")
 async def arerank(
     question: Question | None,
     candidates: Sequence[str | Trace | Message],
@@ -142,12 +144,15 @@ async def arerank(
     judge = await ready(scorer, select)
     read: list[Candidate] = []
     failures: list[Failure] = []
-    for index, item in enumerate(candidates):
-        try:
-            read.append(Candidate(index=index, trace=read_candidate(item, question)))
-        except InvalidTraceError as error:
-            failures.append(failure(index, "read", error))
-    scored = await score_candidates(judge, question, read, failures)
+    with Candidates() as spans:
+        for index, item in enumerate(candidates):
+            spans.start(index)
+            try:
+                read.append(Candidate(index=index, trace=read_candidate(item, question)))
+            except InvalidTraceError as error:
+                failures.append(failure(index, "read", error))
+                spans.end(index, failure=failures[-1])
+        scored = await score_candidates(judge, question, read, failures, spans)
     return RerankResult(
         candidates=await ordered(scored, select, failures),
         failures=tuple(failures),

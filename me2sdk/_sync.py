@@ -38,14 +38,13 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     Context variables of the caller are seen inside. Ctrl-C cancels the coroutine, waits for its clean-up,
     and is raised here.
     """
-    loop = _background_loop()
     if threading.current_thread().name == "me2sdk":
         coroutine.close()
         raise RuntimeError(
             "A synchronous me2sdk call was made from inside an asynchronous one (a callback, a scorer or a model "
             "function). Use the a-prefixed twin there and await it."
         )
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    future = start(coroutine)
     try:
         return future.result()
     except BaseException:
@@ -53,6 +52,11 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
             future.cancel()
             concurrent.futures.wait([future], timeout=10)
         raise
+
+
+def start(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    """Begin to run ``coroutine`` on the loop of the synchronous twins, and return at once."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
 
 
 async def all_or_none(*work: Coroutine[Any, Any, T]) -> list[T]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, overload
 from me2sdk._prompts import question_text
 from me2sdk._reading import clean
 from me2sdk._sync import all_or_none, run_sync
+from me2sdk._tracing import traced
 from me2sdk.annotate._llm import ModelAnnotation
 from me2sdk.annotate._local import LocalAnnotator
 from me2sdk.annotate._own import annotate_with
@@ -65,6 +66,7 @@ async def aparse_dag(trace: OneTrace, **options: Any) -> ReasoningDAG: ...
 async def aparse_dag(trace: ManyTraces, **options: Any) -> list[ReasoningDAG]: ...
 
 
+@traced("parse_dag")
 async def aparse_dag(
     trace: OneTrace | ManyTraces,
     *,

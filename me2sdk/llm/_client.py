@@ -8,10 +8,11 @@ import math
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from me2sdk import _sync
+from me2sdk import _sync, _tracing
 from me2sdk.errors import BudgetExceeded, ConfigurationError, GenerationError, ME2Error
 from me2sdk.llm import _cache, _litellm, _secrets
 from me2sdk.llm._answer import Answer, Choice, Generation, estimate_tokens
@@ -81,9 +82,6 @@ class LLM:
         budget: Budget | None = None,
         **params: Any,
     ) -> None:
-        models = list(model) if isinstance(model, (list, tuple)) else [model]
-        if not models:
-            raise ConfigurationError("The list of models is empty. Pass at least one model.")
         if max_concurrency < 1 or max_retries < 0 or cache_size_bytes < 1:
             raise ConfigurationError(
                 "max_concurrency and cache_size_bytes are at least 1, max_retries at least 0."
@@ -91,7 +89,7 @@ class LLM:
         if not all(math.isfinite(seconds) and seconds > 0 for seconds in (timeout, total_timeout)):
             raise ConfigurationError("timeout and total_timeout are finite numbers of seconds above 0.")
         check_params(params)
-        self._targets = [target_of(one) for one in models]
+        self._targets = _targets_of(model, cached=cache is not None and cache is not False)
         self._max_concurrency = max_concurrency
         self._timeout = timeout
         self._max_retries = max_retries
@@ -100,16 +98,12 @@ class LLM:
         self._budget = budget
         self._cache: _cache.ResponseCache | None = None
         if cache is not None and cache is not False:
-            if any(target.identity() is None for target in self._targets):
-                raise ConfigurationError(
-                    "The answers of a model function cannot be cached, since nothing tells one version of it "
-                    "from another. Pass cache=None, or a LiteLLM model string."
-                )
             folder = _cache.user_cache_dir() if cache is True else Path(cache).expanduser()
             self._cache = _cache.ResponseCache(folder, cache_size_bytes)
         self._sleep = asyncio.sleep
         self._usage = Usage()
         self._parent: LLM | None = None
+        self._around: Callable[[int], AbstractContextManager[Any]] = lambda index: _tracing.NOTHING
         self._lock = threading.Lock()
         self._lanes = Lanes(max_concurrency)
 
@@ -124,14 +118,38 @@ class LLM:
         with self._lock:
             return self._usage
 
-    def session(self) -> LLM:
+    def session(self, model: Model | Sequence[Model] | None = None) -> LLM:
         """A view of this object that counts usage of its own, from zero.
 
         Everything else is shared: limits, cache, budget, slots. What a session uses is counted here too.
+
+        Args:
+            model: the model, or the list of models, that the session asks; those of this object by default.
+
+        Raises:
+            ConfigurationError: the model cannot work, or is a function and there is a cache.
         """
         view = copy.copy(self)
         view._usage, view._parent = Usage(), self
+        if model is not None:
+            view._targets = _targets_of(model, cached=self._cache is not None)
         return view
+
+    def _within(self, around: Callable[[int], AbstractContextManager[Any]]) -> LLM:
+        """A session that asks for each sample, where it asks for it alone, inside ``around(index)``."""
+        view = self.session()
+        view._around = around
+        return view
+
+    async def aload(self) -> LLM:
+        """Import what the models need (LiteLLM, about 3 s) now instead of at the first call.
+
+        Returns:
+            the object itself.
+        """
+        if any(target.needs_litellm for target in self._targets):
+            await _litellm.aload()
+        return self
 
     def __repr__(self) -> str:
         return f"LLM(models={self.models}, max_concurrency={self._max_concurrency})"
@@ -159,7 +177,7 @@ class LLM:
         return _sync.run_sync(self.agenerate(messages, sample_index=sample_index, **params))
 
     async def asample(
-        self, messages: Question, n: int, **params: Any
+        self, messages: Question, n: int, *, deadline: float | None = None, **params: Any
     ) -> AsyncGenerator[Generation | Failure, None]:
         """Ask for n answers and yield each as it arrives, in any order.
 
@@ -171,6 +189,8 @@ class LLM:
         Args:
             messages: a question, or chat messages.
             n: number of answers, at least 1.
+            deadline: seconds after which the calls in flight are cancelled and each answer that has not come
+                is a `Failure`; waiting for a free slot counts. None waits for all of them.
             **params: parameters of these calls; they win over those of the object.
 
         Raises:
@@ -178,17 +198,26 @@ class LLM:
         """
         if n < 1:
             raise ConfigurationError("n is at least 1.")
+        ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
         job = await self._job(messages, params, range(n))
         arrived: asyncio.Queue[Generation | Failure | Exception] = asyncio.Queue()
         tasks = [
             asyncio.create_task(self._fill(job, group, arrived.put_nowait)) for group in self._groups(job, n)
         ]
+        missing = set(range(n))
         try:
-            for _ in range(n):
-                item = await arrived.get()
+            while missing:
+                try:
+                    async with asyncio.timeout_at(ends):
+                        item = await arrived.get()
+                except TimeoutError:
+                    break
                 if isinstance(item, Exception):
                     raise item
+                missing.discard(item.index)
                 yield item
+            for index in sorted(missing):
+                yield self._late(index, deadline)
         finally:
             for task in tasks:
                 task.cancel()
@@ -244,7 +273,9 @@ class LLM:
 
     async def _single(self, job: _Job, index: int, put: Callable[[Any], None]) -> None:
         try:
-            put(await self._one(job, index))
+            with self._around(index):
+                generation = await self._one(job, index)
+            put(generation)
         except (GenerationError, BudgetExceeded) as error:
             put(self._failure(error, index))
         except Exception as error:
@@ -320,6 +351,15 @@ class LLM:
         )
 
     async def _ask(self, job: _Job, target: Target, params: dict[str, Any]) -> tuple[Answer, float]:
+        """One call with its retries, as a span."""
+        with _tracing.span(
+            "call", target.name, messages=job.messages, params=params, provider=target.provider
+        ) as watched:
+            answer, effort = await self._try(job, target, params)
+            watched.tell(answer=answer, attempts=effort.attempts, seconds=effort.seconds)
+            return answer, effort.seconds
+
+    async def _try(self, job: _Job, target: Target, params: dict[str, Any]) -> tuple[Answer, Effort]:
         """One call with its retries: within the slots, the budget and the time."""
         lane = self._lanes.here()
         effort = Effort(self._max_retries, self._total_timeout, self._sleep)
@@ -352,7 +392,7 @@ class LLM:
 
         failed: Exception
         try:
-            return await effort.run(attempt), effort.seconds
+            return await effort.run(attempt), effort
         except ME2Error:
             raise
         except Exception as error:
@@ -373,6 +413,16 @@ class LLM:
         if self._parent is not None:
             self._parent._count(usage)
 
+    def _late(self, index: int, seconds: float | None) -> Failure:
+        return Failure(
+            index=index,
+            stage="generate",
+            error="Timeout",
+            message=f"No answer within {seconds:g} s. Raise the deadline, or ask for shorter answers with max_tokens.",
+            model=self._target(index).name,
+            status=408,
+        )
+
     def _failure(self, error: GenerationError | BudgetExceeded, index: int) -> Failure:
         known = error if isinstance(error, GenerationError) else None
         return Failure(
@@ -384,3 +434,16 @@ class LLM:
             status=known.status if known else None,
             attempts=known.attempts if known else 0,
         )
+
+
+def _targets_of(model: Model | Sequence[Model], *, cached: bool) -> list[Target]:
+    models = list(model) if isinstance(model, (list, tuple)) else [model]
+    if not models:
+        raise ConfigurationError("The list of models is empty. Pass at least one model.")
+    targets = [target_of(one) for one in models]
+    if cached and any(target.identity() is None for target in targets):
+        raise ConfigurationError(
+            "The answers of a model function cannot be cached, since nothing tells one version of it "
+            "from another. Pass cache=None, or a LiteLLM model string."
+        )
+    return targets

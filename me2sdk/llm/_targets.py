@@ -50,6 +50,10 @@ class Target(ABC):
         """What a token costs, or None where that is not known."""
         return None
 
+    def provider(self, params: Mapping[str, Any]) -> str:
+        """Who is asked, by LiteLLM's name; "function" for a model that LiteLLM does not call."""
+        return "function"
+
     def secrets(self) -> set[str]:
         """Keys that the model itself holds."""
         return set()
@@ -73,6 +77,9 @@ class NamedTarget(Target):
 
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
         return _litellm.prices(self.name, params)
+
+    def provider(self, params: Mapping[str, Any]) -> str:
+        return _litellm.provider(self.name, params) or self.name.partition("/")[0]
 
     async def ask(
         self, messages: list[Message], params: dict[str, Any], seconds: float, threads: Callable[[], Executor]
@@ -109,6 +116,10 @@ class RouterTarget(Target):
         if len(known) < len(found):
             return None
         return Prices(max(p.prompt for p in known), max(p.completion for p in known))
+
+    def provider(self, params: Mapping[str, Any]) -> str:
+        own = self._settings()[0]
+        return _litellm.provider(str(own.get("model")), own) or "router"
 
     def secrets(self) -> set[str]:
         return set().union(*(_secrets.values(params) for params in self._settings()))

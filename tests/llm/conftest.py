@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,13 @@ import pytest
 from openai_server import OpenAIServer
 
 from me2sdk.llm import LLM
+
+
+@pytest.fixture(autouse=True)
+def as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteLLM as it is when it has just been imported: each of its routers switches its messages off for good."""
+    if "litellm" in sys.modules:
+        monkeypatch.setattr(sys.modules["litellm"], "suppress_debug_info", False)
 
 
 @pytest.fixture

@@ -440,6 +440,48 @@ async def test_a_session_counts_for_itself_and_for_its_parent() -> None:
     assert llm.usage == one.usage + two.usage
 
 
+async def test_a_session_may_ask_another_model(tmp_path: Path) -> None:
+    with OpenAIServer(lambda request: str(request.body["model"])) as server:
+        llm = LLM("openai/one", api_base=server.url, api_key="k", cache=tmp_path, max_retries=0)
+        other, pool = llm.session("openai/two"), llm.session(["openai/three", "openai/four"])
+        answers = [await one.agenerate("q") for one in (llm, other, other.session(), pool)]
+    assert [answer.message["content"] for answer in answers] == ["one", "two", "two", "three"]
+    assert (other.models, pool.models) == (("openai/two",), ("openai/three", "openai/four"))
+    assert (other.usage.calls, llm.usage.calls, llm.usage.cached_calls) == (1, 3, 1)
+    with pytest.raises(ConfigurationError, match="cannot be cached"):
+        llm.session(len)
+    with pytest.raises(ConfigurationError, match="empty"):
+        llm.session([])
+
+
+async def test_what_is_missing_at_the_deadline_fails_and_the_rest_is_kept(connect: Connect) -> None:
+    with OpenAIServer(lambda request: "quick" if request.body["model"] == "quick" else HANG) as server:
+        llm = connect(server, ["openai/quick", "openai/a", "openai/b"])
+        items = await collect(llm.asample("x", 3, deadline=0.5))
+        await asyncio.to_thread(server.wait_for, lambda: server.left == 2)
+    assert [type(item) for item in items] == [Generation, Failure, Failure]
+    assert {(item.error, item.status, item.model) for item in items[1:]} == {
+        ("Timeout", 408, "openai/a"),
+        ("Timeout", 408, "openai/b"),
+    }
+    assert our_tasks() == []
+
+
+async def test_a_deadline_that_is_far_off_changes_nothing() -> None:
+    async def model(messages: list[Any], **params: Any) -> str:
+        assert params == {}
+        return "42"
+
+    items = await collect(LLM(model).asample("x", 3, deadline=60))
+    assert [item.message["content"] for item in items] == ["42"] * 3
+
+
+async def test_loading_ahead_is_for_models_that_need_it() -> None:
+    llm = LLM("openai/test")
+    assert await llm.aload() is llm
+    assert await LLM(len).aload()
+
+
 async def test_a_missing_key_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
         monkeypatch.delenv(name, raising=False)
