@@ -18,6 +18,7 @@ TITLES = {
     "grpo": "GRPO with and without gated rewards",
     "best_of_n": "What best_of_n itself costs",
     "llm_door": "What the LLM door costs a call",
+    "server": "What me2 serve adds to a proxy",
     "annotate": "The local annotator on ReasoningFlow's development traces",
     "dag_cost": "parse_dag: one step a call, and windows",
     "dag_long": "parse_dag: long traces",
@@ -32,6 +33,8 @@ NOTES = {
     "noise. Curves: [grpo.png](grpo.png), all numbers in [grpo.csv](grpo.csv).",
     "demo": "Majority vote takes the earlier of tied answers. Candidates stand in the order of a hash.",
     "best_of_n": "`own` is what stands above bare LiteLLM calls in the same round, candidates scored included.",
+    "server": "Both servers hand requests to LiteLLM under the same uvicorn; with n=8, one request of ours stands "
+    "beside eight plain ones sent together. The ratio is the median of the rounds' ratios.",
     "annotate": "Rules were written while looking at these traces, so the figures are optimistic. `majority` says "
     "continue to every step; `returns` is how often a backtrack goes back to the right step, `nearest` if it always "
     "took the nearest.",
@@ -85,6 +88,8 @@ def main() -> None:
         parts.append(mini(report) if name == "mini" else table(report["rows"]))
         if name == "llm_door":
             parts.append(f"With 20% injected faults: {report['with_20_percent_faults']}")
+        if name == "server":
+            parts.append(f"Resident memory of the server: {report['memory']}")
     (HERE / "RESULTS.md").write_text("\n\n".join(part for part in parts if part.strip()) + "\n", "utf-8")
 
 

@@ -210,9 +210,9 @@ class _Handler(BaseHTTPRequestHandler):
             # Over before the answer leaves, so that the client's next request cannot overlap with it.
             owner._leave(gone)
         data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        headers = {"Content-Type": "application/json", **headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"HTTP/1.1 {status} x\r\n{head}Content-Length: {len(data)}\r\n"
-        head += "Content-Type: application/json\r\n\r\n"
+        head = f"HTTP/1.1 {status} x\r\n{head}Content-Length: {len(data)}\r\n\r\n"
         if behaviour == CUT:
             data = data[: len(data) // 2]
             self.close_connection = True
@@ -266,4 +266,25 @@ def _render(request: Request, behaviour: Behaviour) -> tuple[int, dict[str, str]
             "completion_tokens": total,
             "total_tokens": prompt + total,
         }
+    if request.body.get("stream"):
+        return 200, {"Content-Type": "text/event-stream"}, _events(completion)
     return 200, {}, completion
+
+
+def _events(completion: dict[str, Any]) -> bytes:
+    """A completion as server-sent events: the text of each choice in two halves, the usage last."""
+    head = {**completion, "object": "chat.completion.chunk"}
+    usage = head.pop("usage", None)
+    chunks = []
+    for choice in completion["choices"]:
+        fields = dict(choice["message"])
+        text = fields.pop("content") or ""
+        calls = [{"index": i, **call} for i, call in enumerate(fields.pop("tool_calls", None) or [])]
+        halves = [{"content": half} for half in (text[: len(text) // 2], text[len(text) // 2 :]) if half]
+        deltas = [fields, *halves, *([{"tool_calls": calls}] if calls else [])]
+        parts = [{"index": choice["index"], "delta": delta, "finish_reason": None} for delta in deltas]
+        parts.append({"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"]})
+        chunks += [{**head, "choices": [part]} for part in parts]
+    chunks += [{**head, "choices": [], "usage": usage}] if usage else []
+    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+    return "".join([*lines, "data: [DONE]\n\n"]).encode()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 
 import httpx
@@ -27,6 +28,18 @@ def test_behaviours() -> None:
         assert ask(server).json()["choices"][0]["message"]["content"] == "42"  # after the script
         assert server.requests[1].text == "hi"
         assert httpx.post(f"{server.url}/nothing", json={"messages": []}).status_code == 404
+
+
+def test_streams() -> None:
+    with OpenAIServer(["text", error(429)]) as server:
+        streamed = ask(server, stream=True)
+        assert streamed.headers["content-type"] == "text/event-stream"
+        *lines, done = [line.removeprefix("data: ") for line in streamed.text.split("\n\n") if line]
+        chunks = [json.loads(line) for line in lines]
+        deltas = [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]]
+        assert "".join(delta.get("content", "") for delta in deltas) == "text"
+        assert (chunks[-1]["usage"]["total_tokens"], done) == (12, "[DONE]")
+        assert ask(server, stream=True).status_code == 429
 
 
 def test_broken_bodies() -> None:

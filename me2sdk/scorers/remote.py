@@ -18,7 +18,7 @@ from me2sdk.errors import ConfigurationError, ScoringError
 from me2sdk.schema import Scores, Trace
 from me2sdk.scorers._base import Questions, read_inputs
 from me2sdk.scorers._protocols import PROTOCOLS
-from me2sdk.scorers._text import scoring_text
+from me2sdk.scorers._text import SEAMS, scoring_parts
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +30,7 @@ Api = Literal["sglang", "vllm", "tei"]
 _ROUNDS = 2
 _ROUND_PAUSE = 0.5  # seconds before every replica is tried once more
 _ASIDE = 30.0  # seconds for which a replica that failed is tried last
+_LONGEST_HEADER = 4000  # characters; servers and proxies refuse headers that are much longer
 
 
 @dataclass
@@ -157,12 +158,12 @@ class RemoteTRMScorer:
             ScoringError: no replica could answer (each is named), a server refused the request (its own words
                 are given), or its answer is not one finite number a trace.
         """
-        texts = [scoring_text(*pair) for pair in read_inputs(question, traces)]
-        starts = range(0, len(texts), self.batch_size)
+        parts = [scoring_parts(*pair) for pair in read_inputs(question, traces)]
+        starts = range(0, len(parts), self.batch_size)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._score_batch(texts[i : i + self.batch_size], i)) for i in starts
+                    group.create_task(self._score_batch(parts[i : i + self.batch_size], i)) for i in starts
                 ]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -286,9 +287,9 @@ class RemoteTRMScorer:
         resting = sorted((r for r in turn if r.aside_until > now), key=lambda r: r.aside_until)
         return healthy + resting
 
-    async def _score_batch(self, texts: list[str], first: int) -> list[float]:
+    async def _score_batch(self, parts: list[tuple[str, str]], first: int) -> list[float]:
         session = self._session()
-        which = f"trace {first}" if len(texts) == 1 else f"traces {first} to {first + len(texts) - 1}"
+        which = f"trace {first}" if len(parts) == 1 else f"traces {first} to {first + len(parts) - 1}"
         failures: dict[str, str] = {}
         async with session.slots:
             for round_ in range(_ROUNDS):
@@ -296,7 +297,7 @@ class RemoteTRMScorer:
                     await asyncio.sleep(_ROUND_PAUSE)
                 for replica in self._order():
                     try:
-                        values = await self._post(session.client, replica, texts)
+                        values = await self._post(session.client, replica, parts)
                     except _ReplicaFailed as error:
                         replica.aside_until = time.monotonic() + _ASIDE
                         failures[replica.name] = str(error)
@@ -312,19 +313,24 @@ class RemoteTRMScorer:
             "Check that the servers run and are reached under base_url."
         )
 
-    async def _post(self, client: httpx.AsyncClient, replica: _Replica, texts: list[str]) -> list[float]:
+    async def _post(
+        self, client: httpx.AsyncClient, replica: _Replica, parts: list[tuple[str, str]]
+    ) -> list[float]:
         import httpx
 
-        body = self._protocol.request(texts, self.model)
+        body = self._protocol.request(["".join(pair) for pair in parts], self.model)
+        # For `me2 serve`, whose scorers may read the question and the trace apart.
+        seams = ",".join(str(len(before)) for before, _ in parts)
+        headers = {SEAMS: seams} if len(seams) <= _LONGEST_HEADER else {}
         try:
             async with asyncio.timeout(self.timeout):
-                response = await client.post(replica.url + self._protocol.path, json=body)
+                response = await client.post(replica.url + self._protocol.path, json=body, headers=headers)
         except TimeoutError:
             raise _ReplicaFailed(f"no answer within {self.timeout:g} s") from None
         except httpx.RequestError as error:
             raise _ReplicaFailed(self._redact(f"{type(error).__name__} {error}".strip())) from None
         if response.is_success:
-            return self._protocol.read(response.content, len(texts))
+            return self._protocol.read(response.content, len(parts))
         said = self._redact(" ".join(response.text.split()))[:500]
         answer = f"HTTP {response.status_code} {said}".strip()
         if response.status_code in (408, 429) or response.status_code >= 500:

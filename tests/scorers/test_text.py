@@ -10,7 +10,7 @@ from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Trace
 from me2sdk.scorers import RemoteTRMScorer, Scorer, TRMScorer
 from me2sdk.scorers._base import read_inputs
-from me2sdk.scorers._text import prompt_text, scoring_parts, scoring_text
+from me2sdk.scorers._text import prompt_text, read_scoring_text, scoring_parts, scoring_text, trace_text
 
 USER: dict[str, object] = {"role": "user", "content": "What is 1+1?"}
 
@@ -130,3 +130,33 @@ def test_ours_are_scorers() -> None:
     assert isinstance(TRMScorer(), Scorer)
     assert isinstance(RemoteTRMScorer("http://localhost:1"), Scorer)
     assert not isinstance(object(), Scorer)
+
+
+HOSTILE = st.lists(st.sampled_from(["\n", " ", "a", "<think>", "</think>", "\ud800", "é"]), max_size=12).map(
+    "".join
+)
+
+
+@given(HOSTILE, HOSTILE)
+def test_a_scoring_text_is_read_back(question: str, reasoning: str) -> None:
+    trace = Trace(reasoning=reasoning)
+    before, after = scoring_parts(question, trace)
+    asked, read = read_scoring_text(before + after, len(before))
+    assert scoring_parts(asked, read) == (before, after)
+    assert trace_text(read) == trace_text(trace)
+
+
+def test_without_a_seam_the_first_line_is_the_question() -> None:
+    def split(text: str) -> tuple[str, str]:
+        return scoring_parts(*read_scoring_text(text))
+
+    assert split("Q\none\ntwo") == ("Q\n", "one\ntwo")
+    assert split("one line") == ("", "one line")
+    assert split("one line\n") == ("", "one line")
+    assert split("Q\nsays </think>, no?\n<think>one\ntwo") == ("Q\nsays </think>, no?\n", "<think>one\ntwo")
+
+
+@pytest.mark.parametrize("seam", [-1, 1, 3, 99])
+def test_a_trace_begins_behind_a_line_break(seam: int) -> None:
+    with pytest.raises(ConfigurationError, match="No trace begins"):
+        read_scoring_text("Q\none", seam)

@@ -1,0 +1,170 @@
+"""Answers in OpenAI's form: whole, and in the pieces of a stream. Pure functions."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from me2sdk.llm import Generation
+from me2sdk.schema import BestOfNResult, Candidate, Message, RerankResult, Usage
+
+__all__ = ["Answer", "chunks", "completion", "failures"]
+
+_PIECE = 200  # characters of a chunk's text
+_OWN_CHUNKS = ("role", "reasoning_content", "content", "tool_calls")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was sampled for a request.
+
+    Attributes:
+        model: the name that the client knows.
+        n: candidates asked for.
+        choices: how many of the best the client wants.
+        show_all: whether it wants to see all candidates.
+        result: the candidates, best first.
+        generations: what the upstream sent, by the candidate's index.
+    """
+
+    model: str
+    n: int
+    choices: int
+    show_all: bool
+    result: BestOfNResult
+    generations: Mapping[int, Generation]
+
+    @cached_property
+    def head(self) -> dict[str, Any]:
+        """What the answer and all its chunks begin with."""
+        return {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": self.model}
+
+    @property
+    def chosen(self) -> tuple[Candidate, ...]:
+        """The candidates to return; fewer than asked for where others failed."""
+        return self.result.candidates[: self.choices]
+
+    def message(self, candidate: Candidate) -> Message:
+        """The message as the upstream sent it."""
+        return self.generations[candidate.index].message
+
+    def ending(self, candidate: Candidate) -> dict[str, Any]:
+        """Why the message ended, and its log-probabilities where the upstream gave them."""
+        calls = self.message(candidate).get("tool_calls")
+        raw = self.generations[candidate.index].raw
+        logprobs = getattr(raw.choices[0], "logprobs", None) if getattr(raw, "choices", None) else None
+        dump = getattr(logprobs, "model_dump", None)
+        return {
+            "finish_reason": candidate.finish_reason or ("tool_calls" if calls else "stop"),
+            "logprobs": dump(mode="json") if dump else logprobs,
+        }
+
+    @property
+    def me2(self) -> dict[str, Any]:
+        """How the answer was chosen, and all candidates if they were asked for."""
+        result = self.result
+        told: dict[str, Any] = {
+            "n": self.n,
+            "answered": len(result.candidates),
+            "reward": result.best.score,
+            "scorer": result.scorer,
+            "select": result.select,
+            "seconds": round(result.seconds, 3),
+            "usage": _usage(result.usage),
+        }
+        if self.show_all:
+            told["candidates"] = [self._shown(candidate) for candidate in result.candidates]
+            told["failures"] = failures(result)
+        return told
+
+    def _shown(self, candidate: Candidate) -> dict[str, Any]:
+        return {
+            "index": candidate.index,
+            "reward": candidate.score,
+            "answer": candidate.answer,
+            "message": self.message(candidate),
+            "finish_reason": candidate.finish_reason,
+            "truncated": candidate.trace.truncated,
+            "score_truncated": candidate.score_truncated,
+            "usage": _usage(candidate.usage) if candidate.usage else None,
+        }
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """Tokens of all candidates in OpenAI's form; None where the upstream did not say."""
+        usage = self.result.usage
+        if usage.total_tokens is None:
+            return None
+        return {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.total_tokens,
+        }
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {**usage.model_dump(), "total_tokens": usage.total_tokens}
+
+
+def failures(result: RerankResult) -> list[dict[str, Any]]:
+    """What failed, without the words of upstreams, which may hold addresses."""
+    return [
+        {
+            "index": failure.index,
+            "stage": failure.stage,
+            "error": failure.error,
+            "status": failure.status,
+            "attempts": failure.attempts,
+        }
+        for failure in result.failures
+    ]
+
+
+def completion(answer: Answer) -> dict[str, Any]:
+    """A ``chat.completion``."""
+    choices = [
+        {"index": place, "message": answer.message(candidate), **answer.ending(candidate)}
+        for place, candidate in enumerate(answer.chosen)
+    ]
+    return {
+        **answer.head,
+        "object": "chat.completion",
+        "choices": choices,
+        "usage": answer.usage,
+        "me2": answer.me2,
+    }
+
+
+def chunks(answer: Answer, include_usage: bool) -> Iterator[dict[str, Any]]:
+    """The same as ``chat.completion.chunk``s. The last one that belongs to a choice holds ``me2``."""
+
+    def chunk(**fields: Any) -> dict[str, Any]:
+        usage = {"usage": None} if include_usage else {}
+        return {**answer.head, "object": "chat.completion.chunk", **usage, **fields}
+
+    def part(place: int, delta: dict[str, Any], **ending: Any) -> dict[str, Any]:
+        return {"index": place, "delta": delta, "finish_reason": None, "logprobs": None, **ending}
+
+    for place, candidate in enumerate(answer.chosen):
+        for delta in _deltas(answer.message(candidate)):
+            yield chunk(choices=[part(place, delta)])
+        more = {"me2": answer.me2} if place == len(answer.chosen) - 1 else {}
+        yield chunk(choices=[part(place, {}, **answer.ending(candidate))], **more)
+    if include_usage:
+        yield chunk(choices=[], usage=answer.usage)
+
+
+def _deltas(message: Message) -> Iterator[dict[str, Any]]:
+    rest = {name: value for name, value in message.items() if name not in _OWN_CHUNKS}
+    yield {"role": "assistant", "content": "", **rest}
+    for name in ("reasoning_content", "content"):
+        text = message.get(name)
+        if isinstance(text, str):
+            yield from ({name: text[start : start + _PIECE]} for start in range(0, len(text), _PIECE))
+    calls = message.get("tool_calls")
+    if isinstance(calls, list) and calls:
+        yield {"tool_calls": [{"index": index, **call} for index, call in enumerate(calls)]}

@@ -1,0 +1,150 @@
+"""``me2 serve``."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Annotated, Any
+
+import typer
+
+from me2sdk.cli._io import err
+from me2sdk.cli._model import ApiBase, BudgetTokens, BudgetUsd, Cache
+from me2sdk.errors import ConfigurationError
+from me2sdk.llm import Budget
+from me2sdk.schema import Select
+
+_NAMED = re.compile(r"([\w.:/@+-]*?[\w.@+-])=(.+)", re.DOTALL)
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="LiteLLM model to serve under its own name. Without any, only scoring."),
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", help="NAME=LITELLM_MODEL serves a model under a name; several times for more."
+        ),
+    ] = None,
+    scorer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Scorer that requests may choose, "mini" by default; the first is used where they do not. Several '
+            'times for more. "mini", "small", the name or path of a reward model, or the URL of a server of one; '
+            "NAME=… gives it another name."
+        ),
+    ] = None,
+    quantization: Annotated[str | None, typer.Option(help="int8 or nf4, for reward models.")] = None,
+    n: Annotated[int, typer.Option("-n", "--n", help="Candidates a request, where it does not say.")] = 8,
+    max_n: Annotated[int, typer.Option(help="Most candidates a request may ask for.")] = 64,
+    select: Annotated[
+        Select, typer.Option(help="How the best is chosen, where a request does not say.")
+    ] = "best",
+    temperature: Annotated[
+        float | None, typer.Option(help="Sampling temperature, where a request does not say.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Longest completion in tokens, where a request does not say.")
+    ] = None,
+    allow_param: Annotated[
+        list[str] | None,
+        typer.Option(help="Further parameter that requests may set, such as top_k; several times for more."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ME2_SERVER_KEY", help="Bearer token that clients must send. Better in the environment."
+        ),
+    ] = None,
+    api_base: ApiBase = None,
+    max_concurrency: Annotated[int, typer.Option(help="Upstream calls in flight at most.")] = 64,
+    max_requests: Annotated[int, typer.Option(help="Requests in work at a time.")] = 64,
+    max_waiting: Annotated[int, typer.Option(help="Requests that may wait; more get 429.")] = 256,
+    max_body: Annotated[int, typer.Option(help="Bytes of a request's body at most.")] = 4 * 2**20,
+    timeout: Annotated[float, typer.Option(help="Seconds for a request.")] = 300.0,
+    upstream_timeout: Annotated[float, typer.Option(help="Seconds for one try of an upstream call.")] = 120.0,
+    grace: Annotated[float, typer.Option(help="Seconds for running requests after a signal to stop.")] = 30.0,
+    budget_usd: BudgetUsd = None,
+    budget_tokens: BudgetTokens = None,
+    cache: Cache = False,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="Log each request on standard error.")
+    ] = False,
+) -> None:
+    """Serve an OpenAI-compatible API that answers with the best of n candidates, until SIGTERM or Ctrl-C."""
+    try:
+        from me2sdk.adapters import openai_server as server
+        from me2sdk.adapters._server.settings import own_name
+    except ImportError as error:
+        raise ConfigurationError(str(error)) from error
+    served = {model: model} if model else {}
+    served.update((name or what, what) for name, what in map(_named, models or ()))
+    scorers = {name or own_name(what): what for name, what in map(_named, scorer or ("mini",))}
+    params = {"api_base": api_base, "temperature": temperature, "max_tokens": max_tokens}
+    limited = budget_usd is not None or budget_tokens is not None
+    try:
+        settings = server.ServerSettings(
+            models=served,
+            scorers={name: _scorer(what, quantization) for name, what in scorers.items()},
+            n=n,
+            max_n=max_n,
+            select=select,
+            params={name: value for name, value in params.items() if value is not None},
+            allow_params=frozenset(allow_param or ()),
+            budget=Budget(usd=budget_usd, tokens=budget_tokens) if limited else None,
+            cache=cache or None,
+            max_concurrency=max_concurrency,
+            upstream_timeout=upstream_timeout,
+            timeout=timeout,
+            max_requests=max_requests,
+            max_waiting=max_waiting,
+            max_body=max_body,
+            api_key=api_key,
+            host=host,
+            port=port,
+            grace=grace,
+        )
+    except ValueError as error:
+        raise ConfigurationError(_first(error)) from None
+    if access_log:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    if host not in _LOOPBACK and not api_key:
+        warning = f"warning: anybody who reaches {host} can spend on your account. Set ME2_SERVER_KEY."
+        err.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    def tell(url: str) -> None:
+        what = f"models: {', '.join(served) or 'none'}; scorers: {', '.join(scorers)}"
+        err.print(
+            f"Listening on {url} ({what}). Ctrl-C stops.", markup=False, highlight=False, soft_wrap=True
+        )
+
+    server.serve(settings, on_start=tell, access_log=access_log)
+
+
+def _named(item: str) -> tuple[str | None, str]:
+    """The name before the equals sign, or None, and what is named."""
+    found = _NAMED.fullmatch(item)
+    return (found[1], found[2]) if found and "://" not in found[1] else (None, item)
+
+
+def _scorer(what: str, quantization: str | None) -> Any:
+    if quantization is None or what == "mini" or "://" in what:
+        return what
+    from me2sdk.scorers import TRMScorer
+
+    return TRMScorer(what, quantization=quantization)  # type: ignore[arg-type]
+
+
+def _first(error: ValueError) -> str:
+    """The first of pydantic's complaints as one line, or the error's own text."""
+    details = getattr(error, "errors", None)
+    if details is None:
+        return str(error)
+    first = details(include_input=False, include_url=False)[0]
+    field = " ".join(str(part) for part in first["loc"]).replace("_", " ") or "settings"
+    return f"{field}: {first['msg'].removeprefix('Value error, ')}."
