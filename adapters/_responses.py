@@ -1,0 +1,93 @@
+"""Items of OpenAI's Responses API as chat messages, for what reads traces and questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from me2sdk.schema import Message
+
+__all__ = ["as_assistant", "as_chat", "is_cut_off"]
+
+
+def as_chat(instructions: str | None, items: str | Iterable[Any]) -> list[Message]:
+    """A request as chat messages: text, reasoning, function calls and their outputs.
+
+    Pictures, files, and calls of tools that run at the provider are left out.
+
+    Args:
+        instructions: the system's instructions, or None.
+        items: the request's input: text, or items as dicts or pydantic models.
+    """
+    chat: list[Message] = [{"role": "system", "content": instructions}] if instructions else []
+    if isinstance(items, str):
+        return [*chat, {"role": "user", "content": items}]
+    said: list[dict[str, Any]] = []  # what the assistant said in a row is one message
+    for item in map(_as_dict, items):
+        role, kind = item.get("role"), item.get("type")
+        if role == "assistant" or kind in ("reasoning", "function_call"):
+            said.append(item)
+            continue
+        chat += _message(said)
+        said = []
+        if kind == "function_call_output":
+            chat.append(
+                {"role": "tool", "tool_call_id": item.get("call_id"), "content": _text(item.get("output"))}
+            )
+        elif role:
+            role = "system" if role == "developer" else role
+            chat.append({"role": role, "content": _text(item.get("content"))})
+    return chat + _message(said)
+
+
+def as_assistant(items: Iterable[Any]) -> Message:
+    """A response's output as one assistant message, with ``reasoning_content`` and ``tool_calls`` where it has them."""
+    said = [
+        item for item in map(_as_dict, items) if item.get("type") in ("message", "reasoning", "function_call")
+    ]
+    return (_message(said) or [{"role": "assistant", "content": ""}])[0]
+
+
+def is_cut_off(items: Iterable[Any]) -> bool:
+    """Whether the output ends before its end."""
+    return any(_as_dict(item).get("status") == "incomplete" for item in items)
+
+
+def _message(said: list[dict[str, Any]]) -> list[Message]:
+    """One message of what the assistant said in a row; none of nothing."""
+    if not said:
+        return []
+    texts = [
+        _text(item.get("content")) for item in said if item.get("type") not in ("reasoning", "function_call")
+    ]
+    thoughts = [
+        _text(item.get("content")) or _text(item.get("summary"))
+        for item in said
+        if item.get("type") == "reasoning"
+    ]
+    calls = [
+        {
+            "id": item.get("call_id"),
+            "function": {"name": item.get("name"), "arguments": item.get("arguments")},
+        }
+        for item in said
+        if item.get("type") == "function_call"
+    ]
+    message: Message = {"role": "assistant", "content": "\n\n".join(filter(None, texts))}
+    if any(thoughts):
+        message["reasoning_content"] = "\n\n".join(filter(None, thoughts))
+    if calls:
+        message["tool_calls"] = calls
+    return [message]
+
+
+def _as_dict(item: Any) -> dict[str, Any]:
+    return item if isinstance(item, dict) else item.model_dump()
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = (part.get("text") or part.get("refusal") for part in parts if isinstance(part, dict))
+    return "\n".join(text for text in texts if isinstance(text, str))

@@ -1,0 +1,139 @@
+"""Best of n for Pydantic AI: a model that asks another one n times and returns its best-reasoned answer.
+
+::
+
+    agent = Agent(BestOfNModel("openai:gpt-4o-mini", n=8))
+    run = agent.run_sync("What is 12 * 13?")
+    BestOfNResult.model_validate(run.response.metadata["me2sdk"])   # candidates with rewards, failures
+
+The result stands in the metadata of each `ModelResponse` as JSON values, so that it is stored with the history; without
+the questions, which the history holds anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from me2sdk.adapters._sampling import Answered, Settings, abest_native, record
+from me2sdk.schema import Message, Select
+from me2sdk.scorers import Scorer
+
+try:
+    from pydantic_ai import RunContext
+    from pydantic_ai.exceptions import UserError
+    from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturnPart, UserPromptPart
+    from pydantic_ai.models import CompletedStreamedResponse, Model, ModelRequestParameters, StreamedResponse
+    from pydantic_ai.models.wrapper import WrapperModel
+    from pydantic_ai.settings import ModelSettings
+    from pydantic_ai.usage import RequestUsage
+except ImportError as error:
+    raise ImportError(
+        'me2sdk.adapters.pydantic_ai needs Pydantic AI. Run: pip install "me2sdk[pydantic-ai]"'
+    ) from error
+
+__all__ = ["BestOfNModel"]
+
+
+class BestOfNModel(WrapperModel):
+    """Asks ``wrapped`` n times for each request and returns its best-reasoned answer.
+
+    The answer's usage is the sum over all answers that came back. If every request fails, the first error of the
+    wrapped model is raised, so that a ``FallbackModel`` around this one goes on to its next model. A streamed
+    request yields the events of the chosen answer once it is chosen.
+
+    Args:
+        wrapped: a model, or its name such as "openai:gpt-4o-mini". Its settings, retries and timeouts hold.
+        n: answers to sample for each request.
+        scorer: as in `best_of_n`.
+        select: as in `best_of_n`.
+        max_concurrency: requests in flight at most, for one answer.
+
+    Raises:
+        ConfigurationError: n is below 1.
+    """
+
+    def __init__(
+        self,
+        wrapped: Model | str,
+        *,
+        n: int = 8,
+        scorer: str | Scorer = "mini",
+        select: Select = "best",
+        max_concurrency: int = 16,
+    ) -> None:
+        super().__init__(wrapped)
+        self._choice = Settings(n, scorer, select, max_concurrency, self.wrapped.model_name)
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Ask n times, return the best answer; called by Pydantic AI."""
+
+        async def ask() -> Answered[ModelResponse]:
+            response = await self.wrapped.request(messages, model_settings, model_request_parameters)
+            if response.state == "suspended":
+                await self.wrapped.cancel_suspended_response(response)
+                raise UserError(
+                    "Answers that are continued later cannot be ranked. Turn background mode off."
+                )
+            return _answered(response)
+
+        result, best, arrived = await abest_native(_chat(messages), ask, self._choice)
+        usage = sum((response.usage for response in arrived), RequestUsage())
+        return replace(best, usage=usage, metadata={**(best.metadata or {}), "me2sdk": record(result)})
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """The best answer of n as a stream; called by Pydantic AI."""
+        response = await self.request(messages, model_settings, model_request_parameters)
+        yield CompletedStreamedResponse(
+            response, model_request_parameters=model_request_parameters, replay_events=True
+        )
+
+
+def _answered(response: ModelResponse) -> Answered[ModelResponse]:
+    sent, received = response.usage.input_tokens, response.usage.output_tokens
+    known = not getattr(response.usage, "unmeasured_requests", 0)  # newer than some versions
+    tokens = {"prompt_tokens": sent, "completion_tokens": received} if known else {}
+    return Answered(response, _assistant(response), finish_reason=response.finish_reason, **tokens)
+
+
+def _assistant(response: ModelResponse) -> Message:
+    calls = [
+        {"id": c.tool_call_id, "function": {"name": c.tool_name, "arguments": c.args_as_json_str()}}
+        for c in response.tool_calls
+    ]
+    fields = {"reasoning_content": response.thinking, "tool_calls": calls}
+    return {"role": "assistant", "content": response.text, **{k: v for k, v in fields.items() if v}}
+
+
+def _chat(messages: Sequence[ModelMessage]) -> list[Message] | str:
+    """The history as chat messages in OpenAI's form; pictures and other files are left out."""
+    instructions = [m.instructions for m in messages if isinstance(m, ModelRequest) and m.instructions]
+    chat: list[Message] = [{"role": "system", "content": text} for text in instructions[-1:]]
+    for message in messages:
+        chat += [_assistant(message)] if isinstance(message, ModelResponse) else map(_turn, message.parts)
+    return [turn for turn in chat if turn["content"] or "tool_calls" in turn] or ""
+
+
+def _turn(part: Any) -> Message:
+    if isinstance(part, ToolReturnPart):
+        return {"role": "tool", "tool_call_id": part.tool_call_id, "content": part.model_response_str()}
+    content = getattr(part, "content", None)
+    if isinstance(part, UserPromptPart) and not isinstance(content, str):
+        texts = (item if isinstance(item, str) else getattr(item, "content", None) for item in part.content)
+        content = "\n".join(text for text in texts if isinstance(text, str))
+    role = "system" if part.part_kind == "system-prompt" else "user"
+    return {"role": role, "content": content if isinstance(content, str) else ""}
