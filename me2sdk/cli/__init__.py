@@ -13,9 +13,11 @@ from me2sdk.cli import (
     doctor,
     evaluate,
     grpo,
+    parity,
     perturb,
     quantize,
     rerank,
+    serve,
     steps,
     structure,
     train_rm,
@@ -51,7 +53,9 @@ app.add_typer(eval_app, name="eval")
 eval_app.command("pairs")(evaluate.pairs)
 eval_app.command("bon")(evaluate.bon)
 eval_app.command("dag")(evaluate.dag)
+app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
+app.command("parity")(parity.parity)
 app.command("doctor")(doctor.doctor)
 app.command("quantize")(quantize.quantize)
 

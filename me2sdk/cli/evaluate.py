@@ -111,7 +111,7 @@ def bon(
         str,
         typer.Argument(
             metavar="FILE",
-            help='JSONL: {"question", "candidates": [text or message, …], "correct": [true, …] or "reference": '
+            help='JSONL: {"question", "candidates": \\[text or message, …], "correct": \\[true, …] or "reference": '
             '"…"}; "models" and "answers" are read, too.',
         ),
     ],

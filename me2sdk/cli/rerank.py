@@ -97,9 +97,9 @@ def rerank_file(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Order candidates that you already have.
+    r"""Order candidates that you already have.
 
-    Each line is {"question": …, "candidates": [text or message, …]}; other fields are passed through.
+    Each line is {"question": …, "candidates": \[text or message, …]}; other fields are passed through.
     Prints a table a question, or with --json a line of JSON each.
     """
     from me2sdk._rerank import rerank
