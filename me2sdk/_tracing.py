@@ -27,7 +27,18 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-__all__ = ["NOTHING", "Candidates", "Observer", "Span", "Tracer", "add", "remove", "silence", "span", "traced"]
+__all__ = [
+    "NOTHING",
+    "Candidates",
+    "Observer",
+    "Span",
+    "Tracer",
+    "add",
+    "remove",
+    "silence",
+    "span",
+    "traced",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")

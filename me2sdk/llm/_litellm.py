@@ -59,7 +59,10 @@ def encoding() -> Any:
     The environment is left as it was found.
     """
     litellm = load()
-    names = ("TIKTOKEN_CACHE_DIR", "CUSTOM_TIKTOKEN_CACHE_DIR")  # LiteLLM sets the one; the other may be empty
+    names = (
+        "TIKTOKEN_CACHE_DIR",
+        "CUSTOM_TIKTOKEN_CACHE_DIR",
+    )  # LiteLLM sets the one; the other may be empty
     with _lock:
         found = {name: os.environ.pop(name) for name in names if name in os.environ}
         try:

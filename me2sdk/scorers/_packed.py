@@ -356,15 +356,18 @@ def _attend(
     """Causal attention of queries that are the last of the keys' tokens, written to ``out``."""
     count, total = query.shape[2], key.shape[2]
     window = window if window is not None and window < total else None
+    on_cpu = query.device.type == "cpu"
+    # torch has no kernel for soft-capped logits, and one for bfloat16 on a CPU that two products and a softmax beat.
+    by_hand = softcap is not None or (on_cpu and query.dtype is torch.bfloat16)
     grouped = query.shape[1] != key.shape[1]
-    if count == total and window is None and softcap is None:
+    if count == total and window is None and not by_hand:
         out.copy_(
             nn.functional.scaled_dot_product_attention(
                 query, key, value, is_causal=True, scale=scale, enable_gqa=grouped
             )
         )
         return
-    if grouped and (softcap is not None or query.device.type != "cpu"):
+    if grouped and not on_cpu and not by_hand:
         # Elsewhere than on a CPU, grouped heads with a mask take a slow way.
         times = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(times, 1), value.repeat_interleave(times, 1)
@@ -373,28 +376,44 @@ def _attend(
         stop = min(start + _BLOCK, count)
         last = total - count + stop
         first = 0 if window is None else max(0, total - count + start + 1 - window)
-        place = torch.arange(first, last, device=query.device)
-        distance = place[start - stop :, None] - place
-        mask = distance >= 0 if window is None else (distance >= 0) & (distance < window)
         q, k, v = query[:, :, start:stop], key[:, :, first:last], value[:, :, first:last]
+        # Without a window all see what stands before the block, so by hand only its own columns need a mask.
+        place = torch.arange(last - (stop - start) if by_hand and window is None else first, last)
+        distance = place[start - stop :, None] - place
+        mask = (distance >= 0 if window is None else (distance >= 0) & (distance < window)).to(query.device)
         out[:, :, start:stop] = (
-            nn.functional.scaled_dot_product_attention(
+            _by_hand(q, k, v, mask, scale, softcap)
+            if by_hand
+            else nn.functional.scaled_dot_product_attention(
                 q, k, v, attn_mask=mask, scale=scale, enable_gqa=grouped
             )
-            if softcap is None
-            else _capped(q, k, v, mask, scale, softcap)
         )
 
 
-def _capped(
+def _by_hand(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     mask: torch.Tensor,
     scale: float | None,
-    softcap: float,
+    softcap: float | None,
 ) -> torch.Tensor:
-    """Attention with soft-capped logits (Gemma 2), for which torch has no kernel of its own."""
-    logits = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scale is None else scale)
-    logits = (softcap * torch.tanh(logits / softcap)).masked_fill(~mask, -torch.inf)
-    return logits.softmax(-1, dtype=torch.float32).to(value.dtype) @ value
+    """Attention as two products and a softmax.
+
+    Args:
+        query: of shape (1, heads, queries, head size).
+        key: of shape (1, key heads, keys, head size).
+        value: as ``key``.
+        mask: of shape (queries, columns): which of the last ``columns`` keys each query sees.
+        scale: of the logits; None takes the usual one.
+        softcap: bound of the logits, as in Gemma 2.
+    """
+    _, heads, count, size = query.shape
+    groups = heads // key.shape[1]
+    scaled = query[0] * (size**-0.5 if scale is None else scale)
+    logits = scaled.reshape(-1, groups * count, size) @ key[0].transpose(1, 2)
+    if softcap is not None:
+        logits = softcap * torch.tanh(logits / softcap)
+    own = logits.view(-1, groups, count, key.shape[2])[..., key.shape[2] - mask.shape[1] :]
+    own.masked_fill_(~mask, -torch.inf)
+    return (logits.softmax(-1) @ value[0]).view(1, heads, count, -1)

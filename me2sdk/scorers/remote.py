@@ -9,14 +9,14 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, get_args
+from types import SimpleNamespace, TracebackType
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError, ScoringError
 from me2sdk.schema import Scores, Trace
-from me2sdk.scorers._base import Questions, read_inputs
+from me2sdk.scorers._base import Questions, Scorer, read_inputs
 from me2sdk.scorers._protocols import PROTOCOLS
 from me2sdk.scorers._text import SEAMS, scoring_parts
 
@@ -85,6 +85,9 @@ class RemoteTRMScorer:
         timeout: seconds for one request, from sending it to the end of the answer.
         max_concurrency: most requests in flight at a time (for each event loop that uses the scorer).
         batch_size: most traces in one request.
+        reference: a scorer of the same model, such as ``TRMScorer("…")``, with which the server is compared on eight
+            fixed traces before its first score; a server that would choose otherwise is then an error. ``me2 parity``
+            is the long form.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -100,6 +103,7 @@ class RemoteTRMScorer:
         timeout: float = 60.0,
         max_concurrency: int = 8,
         batch_size: int = 16,
+        reference: Scorer | None = None,
     ) -> None:
         if api not in get_args(Api):
             raise ConfigurationError(f'api is "sglang", "vllm" or "tei", not {api!r}.')
@@ -127,6 +131,7 @@ class RemoteTRMScorer:
         self.timeout = timeout
         self.max_concurrency = max_concurrency
         self.batch_size = batch_size
+        self._reference = reference
 
     @property
     def name(self) -> str:
@@ -156,8 +161,25 @@ class RemoteTRMScorer:
             ConfigurationError: the arguments do not fit together.
             InvalidTraceError: a trace has no reasoning; the message says which.
             ScoringError: no replica could answer (each is named), a server refused the request (its own words
-                are given), or its answer is not one finite number a trace.
+                are given), its answer is not one finite number a trace, or it differs from the ``reference``.
         """
+        if self._reference is not None:
+            await self._compare(self._reference)
+            self._reference = None
+        return await self._ascore(question, traces)
+
+    async def _compare(self, reference: Scorer) -> None:
+        from me2sdk.scorers.parity import acompare_scorers, read_probes
+
+        server: Any = SimpleNamespace(name=self.name, ascore=self._ascore)
+        report = await acompare_scorers(reference, server, [read_probes()[i] for i in (0, -1)])
+        if report.verdict == "different":
+            raise ScoringError(
+                f"{report} Check that the server holds the same weights and neither truncates nor normalises."
+            )
+        _log.info("%s", report)
+
+    async def _ascore(self, question: Questions, traces: Sequence[Trace | str]) -> Scores:
         parts = [scoring_parts(*pair) for pair in read_inputs(question, traces)]
         starts = range(0, len(parts), self.batch_size)
         try:

@@ -8,8 +8,9 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from scoring_server import ScoringServer
@@ -290,6 +291,39 @@ def test_check_shows_the_differences(start: Start) -> None:
 def test_check_needs_one_expected_score_a_trace() -> None:
     with pytest.raises(ConfigurationError, match="1 expected scores for 10 traces"):
         RemoteTRMScorer(dead_url()).check("Q", TRACES, [1.0])
+
+
+class Here:
+    """The server's model on this machine."""
+
+    name = "here"
+
+    def __init__(self, sign: float = 1.0) -> None:
+        self.sign = sign
+
+    def score(self, question: Any, traces: Sequence[Any]) -> list[float]:
+        parts = zip(question, traces, strict=True)
+        return [
+            self.sign * score for score in logits([f"{asked}\n{trace.strip()}" for asked, trace in parts])
+        ]
+
+
+def test_a_server_like_its_reference_scores_after_one_comparison(start: Start) -> None:
+    server = start()
+    with RemoteTRMScorer(server.url, reference=Here()) as scorer:
+        assert scorer.score("Q", TRACES) == pytest.approx(EXPECTED)
+        assert len(server.requests) == 2
+        scorer.score("Q", TRACES)
+    assert len(server.requests) == 3
+
+
+def test_a_server_unlike_its_reference_never_scores(start: Start) -> None:
+    server = start()
+    with RemoteTRMScorer(server.url, reference=Here(-1.0)) as scorer:
+        for _ in range(2):
+            with pytest.raises(ScoringError, match=r"here and .* different"):
+                scorer.score("Q", TRACES)
+    assert len(server.requests) == 2
 
 
 def test_sigmoid_takes_any_number() -> None:
