@@ -142,10 +142,10 @@ def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
     Returns:
         a number in [-1, 1], or None where all of one side are equal.
     """
-    ranks = [_ranks(values) for values in (a, b)]
-    if any(np.ptp(values) == 0 for values in ranks):
+    of_a, of_b = _ranks(a), _ranks(b)
+    if np.ptp(of_a) == 0 or np.ptp(of_b) == 0:
         return None
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(of_a, of_b)[0, 1])
 
 
 def _ranks(values: Sequence[float]) -> npt.NDArray[np.float64]:
