@@ -30,7 +30,7 @@ from me2sdk.scorers._loading import (
 from me2sdk.scorers._packed import PackedModel
 from me2sdk.scorers._padded import PaddedModel
 
-__all__ = ["RewardModel", "pick_device"]
+__all__ = ["RewardModel", "cpu_dtype", "pick_device"]
 
 _log = logging.getLogger(__name__)
 # oneDNN keeps memory for every distinct shape that a bfloat16 forward on a CPU meets; few shapes, little
@@ -73,13 +73,8 @@ class RewardModel:
                 config, self._tokenizer = _of_adapter(adapter, base, source)
             check_labels(model, config)
             quantized = bool(quantization or getattr(config, "quantization_config", None))
-            chosen = (
-                getattr(torch, dtype)
-                if dtype
-                else torch.float32
-                if on_cpu and not quantized
-                else torch.bfloat16
-            )
+            usual = cpu_dtype() if on_cpu and not quantized else torch.bfloat16
+            chosen = getattr(torch, dtype) if dtype else usual
             self._model = load_classifier(
                 base or model, config, chosen, quantization, self.device, source, new_head=adapter is not None
             )
@@ -189,6 +184,12 @@ def _of_adapter(adapter: Adapter, base: str, source: dict[str, Any]) -> tuple[An
     if not any(name.endswith("ForSequenceClassification") for name in config.architectures or ()):
         config.num_labels = 1  # of a language model, whose new head the adapter brings
     return config, tokenizer
+
+
+def cpu_dtype() -> torch.dtype:
+    """bfloat16 where the processor has units for its products (AMX), else float32."""
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)  # not in the oldest versions
+    return torch.bfloat16 if supported is not None and supported() else torch.float32
 
 
 def pick_device(device: str) -> torch.device:

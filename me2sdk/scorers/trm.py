@@ -28,7 +28,8 @@ class TRMScorer:
 
     The model reads ``question + "\\n" + reasoning`` as plain text, without a chat template, and gives one
     raw, unbounded number. Scores of one model compare, scores of different models do not. A trace gets the
-    same score in any batch as alone (to 1e-4 in float32).
+    same score in any batch as alone (to 1e-4 in float32). Traces of one question are cheapest together: a decoder
+    computes the question once for all of them, and keeps it for those that arrive later.
 
     A trace that does not fit ``max_tokens`` is cut, never silently: the question stays whole and tokens are
     left out of the middle of the trace, so that its beginning and its end (where the reward is read) stay.
@@ -41,12 +42,12 @@ class TRMScorer:
             (LoRA) of one. Weights must be safetensors.
         quantization: None, "int8" or "nf4" (bitsandbytes; the score head is left as it is).
         device: "auto" (CUDA, else Apple's MPS, else the CPU) or a torch device such as "cuda:1".
-        dtype: "float32", "bfloat16" or "float16"; None takes float32 on a CPU and bfloat16 elsewhere or where
-            the model is quantized.
+        dtype: "float32", "bfloat16" or "float16"; None takes bfloat16, and float32 on a CPU without units for it
+            (AMX), unless the model is quantized. Scores in bfloat16 differ from those in float32 by some hundredths.
         max_tokens: longest input in tokens, question and special tokens included; None takes the model's
             context length.
-        batch_tokens: most tokens in one forward pass, padding included; None takes 16,384, and on a CPU, where
-            large batches fall out of its caches, 2,048. A single longer trace runs alone.
+        batch_tokens: most tokens in one forward pass, at least 128; None takes 16,384, and on a CPU, where large
+            passes fall out of its caches, 2,048. A longer trace goes through in several, an encoder's alone.
         trust_remote_code: whether code that comes with the model may run.
         revision: branch, tag or commit on the hub; None takes the default branch.
         base: for an adapter, the hub name or folder of the model that it belongs to; None takes what the adapter

@@ -290,6 +290,16 @@ def test_padded_bfloat16_on_a_cpu_meets_few_shapes(tiny: Callable[[str], Path]) 
     assert runner(dtype="float32")._pad_length(65) == 65
 
 
+@pytest.mark.parametrize(("amx", "usual"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_cpu_computes_in_bfloat16_where_it_has_units_for_it(
+    tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, amx: bool, usual: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    assert loaded(TRMScorer(str(tiny("llama")), device="cpu"))._model.dtype is usual
+    exact = loaded(TRMScorer(str(tiny("llama")), device="cpu", dtype="float32"))
+    assert exact._model.dtype is torch.float32
+
+
 def save_classifier(path: Path, *, labels: int, head: bool) -> None:
     """Turn the tiny Llama at ``path`` into another checkpoint."""
     import transformers

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def exact_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local models compute in float32 unless a test asks for something else, whatever processor it runs on."""
+    if "torch" in sys.modules:
+        monkeypatch.setattr(sys.modules["torch"].cpu, "_is_amx_tile_supported", lambda: False, raising=False)
