@@ -357,8 +357,9 @@ def _attend(
     count, total = query.shape[2], key.shape[2]
     window = window if window is not None and window < total else None
     on_cpu = query.device.type == "cpu"
-    # torch has no kernel for soft-capped logits, and one for bfloat16 on a CPU that two products and a softmax beat.
-    by_hand = softcap is not None or (on_cpu and query.dtype is torch.bfloat16)
+    # torch has no kernel for soft-capped logits. For long texts in bfloat16 on a CPU, two products and a softmax take
+    # two thirds of its kernel's time.
+    by_hand = softcap is not None or (on_cpu and query.dtype is torch.bfloat16 and total > 2 * _BLOCK)
     grouped = query.shape[1] != key.shape[1]
     if count == total and window is None and not by_hand:
         out.copy_(

@@ -76,6 +76,10 @@ def logits(model: Any, tokenizer: Any, texts: list[str]) -> list[float]:
         return [float(model(**tokenizer(text.strip(), return_tensors="pt")).logits) for text in texts]
 
 
+def _apart(a: list[float], b: list[float]) -> float:
+    return max(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"layers_to_transform": [1]}, {"use_rslora": True}, {"use_dora": True}]
 )
@@ -104,7 +108,9 @@ def test_beside_a_quantized_base_the_adapter_stays_exact(
         models.append(self)
 
     monkeypatch.setattr(RewardModel, "__init__", spy)
-    scores = TRMScorer(str(adapter), quantization=quantization, device="cpu").score("Q", TRACES)
+    scorer = TRMScorer(str(adapter), quantization=quantization, device="cpu")
+    # One at a time, since int8 treats a column apart if any token of the pass makes it stand out.
+    scores = [scorer.score("Q", [trace])[0] for trace in TRACES]
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained(
         base,
         num_labels=1,
@@ -119,8 +125,10 @@ def test_beside_a_quantized_base_the_adapter_stays_exact(
         tokenizer = transformers.AutoTokenizer.from_pretrained(base)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             expected = logits(theirs, tokenizer, [f"Q\n{trace}" for trace in TRACES])
-    assert scores == pytest.approx(expected, abs=0.3)
     model = models[-1]
+    # Two ways of computing with rounded weights differ far less from each other than from the exact weights.
+    exact = TRMScorer(str(adapter), dtype="float32", device="cpu").score("Q", TRACES)
+    assert _apart(scores, expected) < 0.5 * _apart(expected, exact)
     saved = load_file(adapter / "adapter_model.safetensors")
     assert torch.equal(model._head.weight, saved["base_model.model.score.weight"])
     lora = dict(model._model.named_parameters())["model.layers.0.self_attn.q_proj.lora_B.default.weight"]
