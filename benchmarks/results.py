@@ -24,6 +24,7 @@ TITLES = {
     "dag_long": "parse_dag: long traces",
     "dag_views": "Views and exports of a DAG",
     "judge_cost": "judge_pair and rank_traces: calls and wall time",
+    "llm_calls": "Calls and tokens: defaults, savings, and what was estimated",
     "scorers": "Reward models in each precision, on a CPU",
 }
 NOTES = {
@@ -42,6 +43,9 @@ NOTES = {
     "retries.",
     "judge_cost": "`function` asks a model function instead of an HTTP server; `longest chain` is the least that "
     "latency allows.",
+    "llm_calls": "Errors are those of the estimate against what was spent. `own ms a call` is wall time above the same "
+    "requests sent bare through LiteLLM, one at a time, in the same round: parsing, views and prompts (for best_of_n, "
+    "scoring eight answers), and the client, whose own share is under 'What the LLM door costs a call'. It is noisy.",
     "scorers": "SmolLM2-135M with a random head: agreement and memory mean something, the scores do not. Other work "
     "ran on the machine, so read speeds as orders of magnitude.",
 }

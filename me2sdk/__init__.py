@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from me2sdk._completion import acompletion, completion
+    from me2sdk._estimate import CostEstimate, estimate_cost
     from me2sdk._html import compare_html
     from me2sdk._judge import ajudge_pair, judge_pair
     from me2sdk._ranking import arank_traces, rank_traces
@@ -56,6 +57,7 @@ _HOMES = {
     ),
     "llm": ("LLM", "Budget"),
     "_completion": ("acompletion", "completion"),
+    "_estimate": ("CostEstimate", "estimate_cost"),
     "_html": ("compare_html",),
     "_judge": ("ajudge_pair", "judge_pair"),
     "_ranking": ("arank_traces", "rank_traces"),
@@ -88,6 +90,7 @@ __all__ = [
     "BudgetExceeded",
     "Candidate",
     "ConfigurationError",
+    "CostEstimate",
     "Dimension",
     "Failure",
     "GenerationError",
@@ -120,6 +123,7 @@ __all__ = [
     "compare_html",
     "completion",
     "count_prefixes",
+    "estimate_cost",
     "judge_pair",
     "parse_dag",
     "pass_at_k",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -16,12 +17,12 @@ from me2sdk._tracing import span, traced
 from me2sdk.errors import ConfigurationError, InvalidTraceError, JudgeError, ME2Error
 from me2sdk.llm import LLM, Budget, open_llm
 from me2sdk.schema import Question
-from me2sdk.verdicts import Comparison, PairFailure, Ranking
+from me2sdk.verdicts import Comparison, PairFailure, PairVerdict, Preference, Ranking
 
 if TYPE_CHECKING:
     from me2sdk.annotate import Annotator
 
-__all__ = ["arank_traces", "bradley_terry", "rank_traces"]
+__all__ = ["arank_traces", "bradley_terry", "expected_comparisons", "rank_traces"]
 
 _PRIOR = 0.02  # precision of the normal prior on strengths: so wide that it hardly moves what verdicts say
 
@@ -143,33 +144,21 @@ def rank_traces(
     )
 
 
-class _Table:
+class _Sorting:
     """Who met whom, and how it ended."""
 
-    def __init__(
-        self,
-        question: str,
-        exhibits: Sequence[Exhibit],
-        llm: LLM,
-        params: Mapping[str, Any],
-        *,
-        repeats: int,
-        early_stop: bool,
-    ) -> None:
-        self._question = question
-        self._exhibits = exhibits
-        self._llm = llm
-        self._params = params
-        self._repeats, self._early_stop = repeats, early_stop
+    def __init__(self, count: int) -> None:
+        self._count = count
         self.comparisons: dict[tuple[int, int], Comparison] = {}
         self.failures: list[PairFailure] = []
-        self._beaten: list[set[int]] = [set() for _ in exhibits]  # whom each one beat, directly or by others
+        self._beaten: list[set[int]] = [
+            set() for _ in range(count)
+        ]  # whom each one beat, directly or by others
 
     async def sort(self) -> list[int]:
         """Compare until the order is clear; returns the traces that have a verdict, best first."""
-        count = len(self._exhibits)
-        places = list(range(count))
-        for layer in merge_exchange(count):
+        places = list(range(self._count))
+        for layer in merge_exchange(self._count):
             await self._compare((places[i], places[j]) for i, j in layer)
             for i, j in layer:
                 if places[i] in self._beaten[places[j]]:
@@ -197,19 +186,11 @@ class _Table:
         await all_or_none(*(self._judge(a, b) for a, b in sorted(wanted)))
 
     async def _judge(self, a: int, b: int) -> None:
-        case = Case(self._question, self._exhibits[a], self._exhibits[b], self._llm.session(), self._params)
-        try:
-            with span("verb", "judge_pair", pair=(a, b)) as watched:
-                verdict = await case.judge(self._repeats, early_stop=self._early_stop)
-                watched.tell(result=verdict)
-        except ConfigurationError:
-            raise
-        except ME2Error as error:
-            failure = PairFailure(a=a, b=b, error=type(error).__name__, message=str(error)[:2000])
-            self.failures.append(failure)
-            return
-        alone = verdict.model_copy(update={"dag_a": None, "dag_b": None})
-        self.comparisons[a, b] = Comparison(a=a, b=b, verdict=alone)
+        """Compare two and `_enter` how it ended."""
+        raise NotImplementedError
+
+    def _enter(self, a: int, b: int, verdict: PairVerdict) -> None:
+        self.comparisons[a, b] = Comparison(a=a, b=b, verdict=verdict)
         if verdict.preference != "tie":
             self._learn(*((a, b) if verdict.preference == "a" else (b, a)))
 
@@ -224,7 +205,7 @@ class _Table:
         for (a, b), comparison in self.comparisons.items():
             share = {"a": 1.0, "b": 0.0, "tie": 0.5}[comparison.verdict.preference]
             wins[a, b], wins[b, a] = share, 1.0 - share
-        return bradley_terry(len(self._exhibits), wins)
+        return bradley_terry(self._count, wins)
 
     def ranks(self, order: Sequence[int]) -> Iterator[int]:
         """Ranks from 1; neighbours with a tie share one."""
@@ -235,6 +216,76 @@ class _Table:
             if met is None or met.verdict.preference != "tie":
                 rank = number + 1
             yield rank
+
+
+class _Table(_Sorting):
+    """Sorting by what a judge says."""
+
+    def __init__(
+        self,
+        question: str,
+        exhibits: Sequence[Exhibit],
+        llm: LLM,
+        params: Mapping[str, Any],
+        *,
+        repeats: int,
+        early_stop: bool,
+    ) -> None:
+        super().__init__(len(exhibits))
+        self._question = question
+        self._exhibits = exhibits
+        self._llm = llm
+        self._params = params
+        self._repeats, self._early_stop = repeats, early_stop
+
+    async def _judge(self, a: int, b: int) -> None:
+        case = Case(self._question, self._exhibits[a], self._exhibits[b], self._llm.session(), self._params)
+        try:
+            with span("verb", "judge_pair", pair=(a, b)) as watched:
+                verdict = await case.judge(self._repeats, early_stop=self._early_stop)
+                watched.tell(result=verdict)
+        except ConfigurationError:
+            raise
+        except ME2Error as error:
+            failure = PairFailure(a=a, b=b, error=type(error).__name__, message=str(error)[:2000])
+            self.failures.append(failure)
+            return
+        self._enter(a, b, verdict.model_copy(update={"dag_a": None, "dag_b": None}))
+
+
+_NO_VERDICT = PairVerdict(
+    preference="tie", agreement=0.0, consistent=False, rationale="", dimensions={}, aggregate=()
+)
+
+
+class _Draw(_Sorting):
+    """Sorting by chance: the order is one of all, and some pairs tie."""
+
+    def __init__(self, count: int, agreement: float, draw: random.Random) -> None:
+        super().__init__(count)
+        self._agreement, self._draw = agreement, draw
+        self._quality = draw.sample(range(count), count)
+
+    async def _judge(self, a: int, b: int) -> None:
+        preference: Preference = "tie"
+        if self._draw.random() < self._agreement:
+            preference = "a" if self._quality[a] > self._quality[b] else "b"
+        self._enter(a, b, _NO_VERDICT.model_copy(update={"preference": preference}))
+
+
+async def expected_comparisons(count: int, agreement: float) -> float:
+    """How many pairs of ``count`` traces are compared, on average over orders.
+
+    Args:
+        count: how many traces.
+        agreement: share of pairs that do not tie.
+    """
+    draw = random.Random(count)
+    rounds = max(4, min(40, 800 // count))
+    tables = [_Draw(count, agreement, draw) for _ in range(rounds)]
+    for table in tables:
+        await table.sort()
+    return sum(len(table.comparisons) for table in tables) / rounds
 
 
 def merge_exchange(count: int) -> Iterator[list[tuple[int, int]]]:

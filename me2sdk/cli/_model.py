@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from me2sdk.cli._io import err
+from me2sdk.cli._io import emit, err
 from me2sdk.llm import LLM, Budget
 from me2sdk.schema import Usage
+
+if TYPE_CHECKING:
+    from me2sdk._estimate import Verb
 
 ApiBase = Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server.")]
 MaxConcurrency = Annotated[int, typer.Option(help="Calls in flight at most.")]
@@ -22,6 +25,10 @@ BudgetTokens = Annotated[int | None, typer.Option(help="Stop before this many to
 Cache = Annotated[
     bool, typer.Option("--cache", help="Keep answers on disk, so that the same call costs nothing.")
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what it would take, in calls, tokens and cost; ask no model.")
+]
+_MANY = 50  # calls from which on a command says beforehand what it will take
 
 
 def open_llm(
@@ -43,6 +50,42 @@ def open_llm(
         cache=cache or None,
         **{name: value for name, value in given.items() if value is not None},
     )
+
+
+def foretell(
+    verb: Verb,
+    items: Any,
+    llm: LLM,
+    *,
+    dry_run: bool,
+    as_json: bool = False,
+    at_most: int | None = None,
+    **options: Any,
+) -> None:
+    """Say what a job will take: on standard output if that is all that is wanted, else on standard error if it is much.
+
+    Args:
+        verb: the verb.
+        items: what it works on.
+        llm: the models.
+        dry_run: whether that is all.
+        as_json: print JSON, if that is all.
+        at_most: calls that it cannot exceed, where that is plain.
+        **options: the other arguments of the verb.
+
+    Raises:
+        typer.Exit: that was all.
+    """
+    if not dry_run and at_most is not None and at_most <= _MANY:
+        return
+    from me2sdk._estimate import estimate_cost
+
+    estimate = estimate_cost(verb, items, model=llm, **options)
+    if dry_run:
+        emit(estimate.model_dump_json() if as_json else str(estimate))
+        raise typer.Exit
+    if estimate.calls > _MANY:
+        err.print(f"This will take {estimate}.", markup=False, highlight=False, soft_wrap=True)
 
 
 def spent(usage: Usage) -> str:

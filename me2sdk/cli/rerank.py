@@ -13,7 +13,17 @@ import typer
 
 from me2sdk._jsonl import JsonlWriter, read_jsonl
 from me2sdk.cli._io import FAILED, PARTIAL, candidates_table, emit, err, out, parse_record, progress
-from me2sdk.cli._model import ApiBase, BudgetTokens, BudgetUsd, Cache, MaxConcurrency, open_llm, spent
+from me2sdk.cli._model import (
+    ApiBase,
+    BudgetTokens,
+    BudgetUsd,
+    Cache,
+    DryRun,
+    MaxConcurrency,
+    foretell,
+    open_llm,
+    spent,
+)
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ME2Error
 from me2sdk.schema import Candidate, RerankResult, Select, Trace
 
@@ -54,6 +64,7 @@ def ask(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     cache: Cache = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Sample several answers and print the best-reasoned one; the others are listed on standard error."""
@@ -64,6 +75,7 @@ def ask(
         raise ConfigurationError("The question is empty. Give it as an argument, or - and pipe it in.")
     sampling = {"temperature": temperature, "max_tokens": max_tokens}
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache, **sampling)
+    foretell("best_of_n", text, llm, dry_run=dry_run, as_json=as_json, at_most=n, n=n)
     with progress("candidates", n) as bar:
 
         def show(candidate: Candidate) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -20,7 +20,9 @@ from me2sdk.cli._model import (
     BudgetTokens,
     BudgetUsd,
     Cache,
+    DryRun,
     MaxConcurrency,
+    foretell,
     open_llm,
     spent,
     working,
@@ -60,14 +62,19 @@ def dag(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     cache: Cache = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Parse a trace into a DAG of its steps."""
     trace = Trace.from_text(read_text(file), question)
     if model:
         llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
+        foretell("parse_dag", trace, llm, dry_run=dry_run, samples=samples, window=window)
         with working("annotating", llm):
             parsed = parse_dag(trace, model=llm, samples=samples, window=window)
         err.print(spent(parsed.usage), highlight=False)
+    elif dry_run:
+        emit("no calls: without a model the local rules annotate")
+        return
     else:
         parsed = parse_dag(trace)
     for error in parsed.errors:
@@ -116,15 +123,16 @@ def judge(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     cache: Cache = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Say which of two traces is reasoned better, on each dimension and in all."""
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
     first, second = (Trace.from_text(read_text(file), question) for file in (a, b))
+    how: Any = {"question": question, "repeats": repeats, "structure": structure, "early_stop": early_stop}
+    foretell("judge_pair", (first, second), llm, dry_run=dry_run, as_json=as_json, **how)
     with working("judging", llm):
-        verdict = judge_pair(
-            question, first, second, model=llm, repeats=repeats, structure=structure, early_stop=early_stop
-        )
+        verdict = judge_pair(a=first, b=second, model=llm, **how)
     if html:
         from me2sdk._html import compare_html
 
@@ -158,15 +166,16 @@ def rank(
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
     cache: Cache = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Put several traces in order, best-reasoned first, by comparing pairs of them."""
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
     traces = [Trace.from_text(read_text(file), question) for file in files]
+    how: Any = {"question": question, "repeats": repeats, "structure": structure, "early_stop": early_stop}
+    foretell("rank_traces", traces, llm, dry_run=dry_run, as_json=as_json, **how)
     with working("ranking", llm):
-        ranking = rank_traces(
-            question, traces, model=llm, repeats=repeats, structure=structure, early_stop=early_stop
-        )
+        ranking = rank_traces(traces=traces, model=llm, **how)
     err.print(
         f"{len(ranking.comparisons)} comparisons, {spent(ranking.usage)}, {ranking.seconds:.1f} s",
         highlight=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -123,19 +124,28 @@ def clean(value: Any) -> Any:
     return value
 
 
-def estimate_tokens(value: Any) -> int:
-    """Tokens of a JSON value (messages, tools), estimated on the high side: a token for three bytes of UTF-8.
+def _at_most(text: str) -> int:
+    """A token for three bytes of UTF-8."""
+    return (len(text.encode(errors="replace")) + 2) // 3
+
+
+def estimate_tokens(value: Any, of_text: Callable[[str], int] = _at_most) -> int:
+    """Tokens of a JSON value (messages, tools), estimated on the high side.
 
     LiteLLM's own counter downloads tokenizers for some model names and takes minutes for a megabyte of one
     character, so it is not used before a call.
+
+    Args:
+        value: the value.
+        of_text: tokens of a text.
     """
     if isinstance(value, str):
-        return (len(value.encode(errors="replace")) + 2) // 3
+        return of_text(value)
     if isinstance(value, dict):
         if value.get("type") in ("image_url", "image", "input_audio", "file"):
             return _TOKENS_A_PICTURE
         own = _TOKENS_A_MESSAGE if "role" in value else 0
-        return own + sum(estimate_tokens(item) for name, item in value.items() if name != "role")
+        return own + sum(estimate_tokens(item, of_text) for name, item in value.items() if name != "role")
     if isinstance(value, (list, tuple)):
-        return sum(estimate_tokens(item) for item in value)
+        return sum(estimate_tokens(item, of_text) for item in value)
     return 0 if value is None else 1

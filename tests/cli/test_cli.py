@@ -31,6 +31,18 @@ def ask(server: OpenAIServer, *more: str) -> list[str]:
     return ["ask", QUESTION, "--model", "openai/test", "--api-base", server.url, "-n", "2", *more]
 
 
+def test_ask_says_beforehand_what_it_would_take(me2: Me2) -> None:
+    with OpenAIServer("It is 4.") as server:
+        where = ["--model", "openai/test", "--api-base", server.url, "--max-tokens", "100"]
+        done = me2("ask", "2 + 2?", *where, "-n", "60", "--dry-run")
+        assert server.requests == []
+        big = me2("ask", "2 + 2?", *where, "-n", "60", "--budget-tokens", "100000")
+    assert done.code == 0
+    assert done.out.startswith("about 1 call, ")
+    assert "6.0k out" in done.out
+    assert "This will take" not in big.err  # one call brings them all
+
+
 def test_ask_prints_the_best_answer_alone_on_stdout(me2: Me2) -> None:
     with OpenAIServer([Reply(BAD, honours_n=False), Reply(GOOD, honours_n=False)]) as server:
         done = me2(*ask(server, "--max-concurrency", "1", "--temperature", "0.5"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from openai_server import OpenAIServer, Reply, Request
 
-from me2sdk import PairVerdict, Ranking, ReasoningDAG
+from me2sdk import CostEstimate, PairVerdict, Ranking, ReasoningDAG
 
 Me2 = Callable[..., Any]
 
@@ -116,6 +117,38 @@ def test_rank_puts_the_shorter_first(me2: Me2, files: tuple[str, str]) -> None:
     assert done.code == 0
     assert [line.split("\t")[::2] for line in done.out.splitlines()] == [["1", files[0]], ["2", files[1]]]
     assert Ranking.model_validate_json(as_json.out).order == (1, 0)
+
+
+@pytest.mark.parametrize("command", ["dag", "judge", "rank"])
+def test_a_dry_run_says_what_it_would_take_and_asks_nobody(
+    me2: Me2, files: tuple[str, str], command: str
+) -> None:
+    with OpenAIServer(judge_by_length) as server:
+        arguments = [command, *(files[:1] if command == "dag" else files), *judged(server), "--dry-run"]
+        done = me2(*arguments)
+        assert server.requests == []
+    assert done.code == 0
+    assert re.fullmatch(
+        r"about \d+ calls, .* tokens in and .* out, at a price that is not known with openai/test\n", done.out
+    )
+    assert done.err == ""
+    if command != "dag":
+        estimate = CostEstimate.model_validate_json(me2(*arguments, "--json").out)
+        assert f"about {estimate.calls} calls" in done.out
+
+
+def test_a_dry_run_without_a_model(me2: Me2, files: tuple[str, str]) -> None:
+    done = me2("dag", files[0], "--dry-run")
+    assert (done.code, done.out) == (0, "no calls: without a model the local rules annotate\n")
+
+
+def test_a_big_job_is_foretold_and_a_small_one_is_not(me2: Me2, files: tuple[str, str]) -> None:
+    with OpenAIServer(judge_by_length) as server:
+        big = me2("judge", *files, *judged(server, "--no-structure", "--repeats", "6"))
+        small = me2("judge", *files, *judged(server, "--no-structure", "--repeats", "1"))
+    assert big.err.startswith("This will take about 60 calls, ")
+    assert "60 calls, 0 from the cache" in big.err
+    assert "This will take" not in small.err
 
 
 def test_missing_file(me2: Me2) -> None:

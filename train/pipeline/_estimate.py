@@ -1,12 +1,13 @@
 """What a build will cost, before anything is spent.
 
 The calls for DAGs and judgements are not guessed: one made-up trace and pair goes through the real code, with a
-model that answers at once and counts.
+stand-in for the model that answers at once and counts.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from statistics import median_low
 from typing import Any
 
@@ -15,19 +16,24 @@ from pydantic import BaseModel, ConfigDict
 from me2sdk._builder import DAGBuilder
 from me2sdk._judge import ajudge_pair
 from me2sdk._prompts import question_text
+from me2sdk._standin import Lengths, StandIn, filler
 from me2sdk._sync import run_sync
+from me2sdk._tracing import silence
 from me2sdk.annotate import aparse_dag
 from me2sdk.dag import ReasoningDAG
+from me2sdk.llm import LLM, TokenCounter, rehearse
 from me2sdk.llm._prices import Prices, token_prices
-from me2sdk.schema import Step
+from me2sdk.schema import Message, Question, Step, Usage
 from me2sdk.train.pipeline._pairs import Usable, choose_pairs
 from me2sdk.train.pipeline._questions import read_prompts
-from me2sdk.train.pipeline._settings import AnnotatorSettings, DataConfig, ModelSettings, asked
+from me2sdk.train.pipeline._settings import AnnotatorSettings, Assumptions, DataConfig, ModelSettings, asked
 from me2sdk.verify import averify_answer
 
 __all__ = ["BuildEstimate", "StageEstimate", "aestimate_build", "estimate_build"]
 
-_CHARACTERS = 4  # a token
+_COUNTED = 1000  # questions that are counted word by word
+# Who is asked, calls, tokens sent and received.
+_Work = tuple[DataConfig, ModelSettings | AnnotatorSettings | None, int, int, int]
 
 
 class _Value(BaseModel):
@@ -79,43 +85,43 @@ class BuildEstimate(_Value):
         )
 
 
+def _nobody(messages: list[Message], **params: Any) -> str:
+    raise AssertionError("an estimate asks nobody")
+
+
 class _Counter:
-    """A model that answers at once, so that every prompt can be satisfied, and counts."""
+    """Counts what work would ask of a model."""
 
-    def __init__(self, steps: int) -> None:
-        self.calls = 0
-        self.prompt_tokens = 0
-        summaries = [f"[{number}] It computes." for number in range(steps)]
-        annotations = [f"<|step|>{number}\n<|action|>continue" for number in range(steps)]
-        self._judgement = "\n".join([*summaries, "<|decision|>Trace 1"])
-        self._annotations = "\n".join(annotations)
+    def __init__(self, assume: Assumptions) -> None:
+        self._lengths = Lengths(annotation=assume.annotation_tokens, judgement=assume.judgement_tokens)
+        self._tokens = TokenCounter()
 
-    def _count(self, messages: list[dict[str, Any]]) -> None:
-        self.calls += 1
-        self.prompt_tokens += sum(len(message["content"]) for message in messages) // _CHARACTERS
+    async def count(self, work: Callable[[LLM], Awaitable[Any]]) -> Usage:
+        """The usage of ``work``, which gets a model that answers at once."""
+        double = await rehearse(LLM(_nobody), StandIn(self._lengths), self._tokens)
+        with silence():
+            await work(double.llm)
+        return double.llm.usage
 
-    async def annotate(self, messages: list[dict[str, Any]], **params: Any) -> str:
-        self._count(messages)
-        return self._annotations if "<|step|>" in messages[0]["content"] else "<|action|>continue"
-
-    async def judge(self, messages: list[dict[str, Any]], **params: Any) -> str:
-        self._count(messages)
-        return self._judgement
-
-    async def verify(self, messages: list[dict[str, Any]], **params: Any) -> str:
-        self._count(messages)
-        return "Final Decision: Yes"
+    def questions(self, questions: Sequence[Question]) -> int:
+        """Tokens of some questions; of many, a thousand are counted."""
+        messages = [question_text(question) for question in questions]
+        some = messages[:: max(1, len(messages) // _COUNTED)]
+        tokens = sum(self._tokens.request([{"role": "user", "content": text}], {}) for text in some)
+        return round(tokens * sum(map(len, messages)) / max(1, sum(map(len, some))))
 
 
 async def aestimate_build(config: DataConfig) -> BuildEstimate:
     """Estimate a build; `estimate_build` with ``await``."""
     prompts = (await asyncio.to_thread(read_prompts, config.prompts)).prompts
     assume, sampling = config.assume, config.sampling
-    sent = [len(question_text(asked(prompt.question, sampling.instruction))) for prompt in prompts]
+    put = [asked(prompt.question, sampling.instruction) for prompt in prompts]
+    sent = [len(question_text(question)) for question in put]
     question = next(p.question for p, size in zip(prompts, sent, strict=True) if size == median_low(sent))
     text = question_text(question)
     written = min(assume.steps * assume.step_tokens, sampling.max_tokens)
     traces, pairs = _chosen(config)
+    counter = await asyncio.to_thread(_Counter, assume)
     stages = []
 
     each = [(len(prompts) * sampling.samples, model) for model in config.models]
@@ -124,59 +130,39 @@ async def aestimate_build(config: DataConfig) -> BuildEstimate:
             "candidates",
             sum(count for count, _ in each),
             [
-                (config, model, count, sampling.samples * sum(sent) // _CHARACTERS, written)
+                (
+                    config,
+                    model,
+                    count,
+                    sampling.samples * await asyncio.to_thread(counter.questions, put),
+                    count * written,
+                )
                 for count, model in each
             ],
         )
     )
     candidates = stages[0].items
-    counter = _Counter(assume.steps)
+    one = Usage()
     if config.verifier:
-        await averify_answer("\\boxed{no}", "yes", question=text, model=counter.verify)
+        one = await counter.count(
+            lambda llm: averify_answer("\\boxed{no}", "yes", question=text, model=llm),
+        )
     unclear = round(candidates * (1 - assume.right)) if config.verifier else 0
-    stages.append(
-        await _priced(
-            "verify",
-            candidates,
-            [(config, config.verifier, unclear, unclear * counter.prompt_tokens, assume.judgement_tokens)],
-        )
-    )
-    counter = _Counter(assume.steps)
-    steps = [f"So {'x' * (_CHARACTERS * assume.step_tokens - 3)}"] * assume.steps
+    stages.append(await _priced("verify", candidates, [_times(unclear, one, config, config.verifier)]))
+
+    steps = [filler(assume.step_tokens)] * assume.steps
+    one = Usage()
     if config.annotator.model:
-        settings = config.annotator
-        await aparse_dag(
-            steps, question=text, model=counter.annotate, samples=settings.samples, window=settings.window
-        )
+        how = {"samples": config.annotator.samples, "window": config.annotator.window}
+        one = await counter.count(lambda llm: aparse_dag(steps, question=text, model=llm, **how))
     count = len(prompts) * traces
-    per_call = assume.annotation_tokens * config.annotator.window
-    stages.append(
-        await _priced(
-            "dags",
-            count,
-            [(config, config.annotator, count * counter.calls, count * counter.prompt_tokens, per_call)],
-        )
-    )
-    counter = _Counter(assume.steps)
-    await ajudge_pair(
-        text, _made_up(steps), _made_up(steps), model=counter.judge, repeats=config.judge.repeats
-    )
+    stages.append(await _priced("dags", count, [_times(count, one, config, config.annotator)]))
+
+    first, second = _made_up(steps), _made_up(steps)
+    repeats = config.judge.repeats
+    one = await counter.count(lambda llm: ajudge_pair(text, first, second, model=llm, repeats=repeats))
     count = len(prompts) * pairs
-    stages.append(
-        await _priced(
-            "judge",
-            count,
-            [
-                (
-                    config,
-                    config.judge,
-                    count * counter.calls,
-                    count * counter.prompt_tokens,
-                    assume.judgement_tokens,
-                )
-            ],
-        )
-    )
+    stages.append(await _priced("judge", count, [_times(count, one, config, config.judge)]))
     return BuildEstimate(
         stages=tuple(stages), assumptions=tuple(_assumptions(config, written, traces, pairs))
     )
@@ -197,25 +183,38 @@ def estimate_build(config: DataConfig) -> BuildEstimate:
     return run_sync(aestimate_build(config))
 
 
+def _times(
+    count: int, one: Usage, config: DataConfig, role: ModelSettings | AnnotatorSettings | None
+) -> _Work:
+    """The work of one model on ``count`` items that are like each other."""
+    return (
+        config,
+        role,
+        count * one.calls,
+        count * (one.prompt_tokens or 0),
+        count * (one.completion_tokens or 0),
+    )
+
+
 async def _priced(
     stage: str,
     items: int,
-    work: list[tuple[DataConfig, ModelSettings | AnnotatorSettings | None, int, int, int]],
+    work: list[_Work],
 ) -> StageEstimate:
-    """Add up the work of several models: calls, prompt tokens in all, and completion tokens a call."""
+    """Add up the work of several models."""
     usd: float | None = 0.0
-    for config, role, calls, prompt, each in work:
+    for config, role, calls, prompt, completion in work:
         price: Prices | None = Prices(0.0, 0.0)
         if calls and role is not None and role.model:
             price = await asyncio.to_thread(token_prices, role.model, config.call_params(role))
-        cost = None if price is None else price.prompt * prompt + price.completion * calls * each
+        cost = None if price is None else price.prompt * prompt + price.completion * completion
         usd = None if usd is None or cost is None else usd + cost
     return StageEstimate(
         stage=stage,
         items=items,
         calls=sum(calls for _, _, calls, _, _ in work),
         prompt_tokens=sum(prompt for _, _, _, prompt, _ in work),
-        completion_tokens=sum(calls * each for _, _, calls, _, each in work),
+        completion_tokens=sum(completion for _, _, _, _, completion in work),
         usd=usd,
     )
 
@@ -252,9 +251,10 @@ def _assumptions(config: DataConfig, written: int, traces: int, pairs: int) -> l
     if config.annotator.model:
         told.append(f"an annotator writes {assume.annotation_tokens} tokens a step")
     told.append(
-        f"a judge{' or verifier' if config.verifier else ''} writes {assume.judgement_tokens} tokens a call"
+        f"a judge{' or verifier' if config.verifier else ''} writes {assume.judgement_tokens} tokens a call, and "
+        f"{Lengths().summary} for each part of a trace that it sums up"
     )
-    told.append(f"a token is {_CHARACTERS} characters; every call is answered at once, and readably")
+    told.append("tokens are those of OpenAI's cl100k; every call is answered at once, and readably")
     if config.judge.early_stop:
         told.append("early_stop saves nothing")
     return told
