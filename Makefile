@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# What is imported is compiled then; all of it would take minutes.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 SOURCES = me2sdk adapters train tests benchmarks examples docs/*.py
 SMOLLM2 = .cache/smollm2.stamp
 VERL = .cache/verl
@@ -48,7 +49,7 @@ $(VERL)/ready.stamp: constraints.txt | $(VENV)/dev.stamp
 	$(BIN)/python -m venv --clear $(VERL)
 	echo "import site; site.addsitedir('$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")')" \
 		> $$($(VERL)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth
-	$(VERL)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt verl==0.9.1
+	$(VERL)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt verl==0.9.1
 	@touch $@
 
 lint: $(VENV)/dev.stamp | .cache ## Format check, lint, floors, types, stale docs

@@ -26,6 +26,8 @@ TITLES = {
     "judge_cost": "judge_pair and rank_traces: calls and wall time",
     "llm_calls": "Calls and tokens: defaults, savings, and what was estimated",
     "scorers": "Reward models in each precision, on a CPU",
+    "scoring": "TRMScorer beside other ways to score the traces of a question, on a CPU",
+    "startup": "How long a user waits for the first thing",
 }
 NOTES = {
     "bon": "Curves: [GSM8K](bon_gsm8k.png), [CHAMP](bon_champ.png), [Game of 24](bon_game24.png), "
@@ -93,7 +95,11 @@ def main() -> None:
         if name == "llm_door":
             parts.append(f"With 20% injected faults: {report['with_20_percent_faults']}")
         if name == "server":
-            parts.append(f"Resident memory of the server: {report['memory']}")
+            grown = report["memory"]
+            parts.append(
+                f"Resident memory of the server over {grown['requests']:,} requests: {grown['MiB before']} MiB before, "
+                f"{grown['MiB halfway']} halfway, {grown['MiB after']} after."
+            )
     (HERE / "RESULTS.md").write_text("\n\n".join(part for part in parts if part.strip()) + "\n", "utf-8")
 
 
