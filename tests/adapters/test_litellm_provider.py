@@ -273,7 +273,9 @@ def greedy_text(folder: str, tokens: int) -> str:
 
 
 def test_candidates_of_one_question_are_generated_together(policy: str) -> None:
-    result = best_of_n("12 * 13?", model=f"transformers/{policy}", n=4, max_tokens=12, temperature=1.5)
+    result = best_of_n(
+        "12 * 13?", model=f"transformers/{policy}", n=4, max_tokens=12, temperature=1.5, seed=1
+    )
     assert (result.usage.calls, result.usage.cost) == (1, 0)
     assert len({candidate.response for candidate in result.candidates}) == 4
     cut = [candidate for candidate in result.candidates if candidate.finish_reason == "length"]
