@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from me2sdk._candidates import scorer_name
 from me2sdk.dag import ReasoningDAG
 from me2sdk.llm import LLM, _secrets
 from me2sdk.schema import Candidate, Failure, RerankResult, Usage
+from me2sdk.scorers._base import scorer_name
 from me2sdk.verdicts import PairVerdict, Ranking
 
 __all__ = ["attributes", "error_of", "failed", "model_of", "request_parameters"]

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from me2sdk._candidates import scorer_name
 from me2sdk._rerank import rerank
 from me2sdk.adapters._sampling import Settings
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import BestOfNResult, Select
 from me2sdk.scorers import Scorer
+from me2sdk.scorers._base import scorer_name
 
 try:
     import dspy

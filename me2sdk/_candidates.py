@@ -6,7 +6,6 @@ import asyncio
 import functools
 import inspect
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
@@ -27,6 +26,7 @@ from me2sdk.schema import (
     Trace,
 )
 from me2sdk.scorers import Scorer, TRMScorer
+from me2sdk.scorers._base import ask_scorer, scorer_name
 from me2sdk.select import order
 from me2sdk.verify import agroup_answers
 
@@ -187,11 +187,6 @@ def _byscorer_name(name: str) -> TRMScorer:
     return TRMScorer(name)
 
 
-def scorer_name(scorer: Scorer) -> str:
-    """What results call a scorer."""
-    return str(getattr(scorer, "name", type(scorer).__name__))
-
-
 async def score_candidates(
     scorer: Scorer,
     question: Question | None,
@@ -227,24 +222,9 @@ async def score_candidates(
 
 async def _ask(scorer: Scorer, question: Question | None, traces: list[Trace]) -> Scores:
     with span("score", scorer_name(scorer), question=question, traces=traces) as watched:
-        scores = await _values(scorer, question, traces)
+        scores = await ask_scorer(scorer, question, traces)
         watched.tell(scores=scores)
         return scores
-
-
-async def _values(scorer: Scorer, question: Question | None, traces: list[Trace]) -> Scores:
-    ascore = getattr(scorer, "ascore", None)
-    values = (
-        await ascore(question, traces)
-        if ascore
-        else await asyncio.to_thread(scorer.score, question or "", traces)
-    )
-    scores = [float(value) for value in values]
-    if len(scores) != len(traces) or not all(map(math.isfinite, scores)):
-        raise ScoringError(
-            f"{scorer_name(scorer)} must return one finite number a trace, {len(traces)} in all; it gave {scores}."
-        )
-    return Scores(scores, getattr(values, "truncated", None))
 
 
 async def ordered(

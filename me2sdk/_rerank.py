@@ -15,7 +15,6 @@ from me2sdk._candidates import (
     ready,
     sample,
     score_candidates,
-    scorer_name,
 )
 from me2sdk._sync import run_sync
 from me2sdk._tracing import Candidates, traced
@@ -23,6 +22,7 @@ from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.llm import Budget, open_llm
 from me2sdk.schema import BestOfNResult, Candidate, Failure, Message, Question, RerankResult, Select, Trace
 from me2sdk.scorers import Scorer
+from me2sdk.scorers._base import scorer_name
 
 __all__ = ["abest_of_n", "arerank", "best_of_n", "rerank"]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import math
 
-from me2sdk._candidates import ready, scorer_name
+from me2sdk._candidates import ready
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
-from me2sdk.schema import Message, Question, Trace
+from me2sdk.schema import Message, Question, Scores, Trace
 from me2sdk.scorers import Scorer
+from me2sdk.scorers._base import ask_scorer
 from me2sdk.train.evaluate.scorers import open_scorer
 
 __all__ = ["FAILURES_IN_A_ROW", "TraceScores", "read_trace"]
@@ -88,15 +87,5 @@ def read_trace(item: str | Trace | Message, question: Question | None) -> Trace 
     return item.model_copy(update={"question": question}) if item.reasoning.strip() else None
 
 
-async def _ask(scorer: Scorer, traces: list[Trace]) -> list[float]:
-    questions = [trace.question or "" for trace in traces]
-    ascore = getattr(scorer, "ascore", None)
-    values = await (
-        ascore(questions, traces) if ascore else asyncio.to_thread(scorer.score, questions, traces)
-    )
-    scores = [float(value) for value in values]
-    if len(scores) != len(traces) or not all(map(math.isfinite, scores)):
-        raise ScoringError(
-            f"{scorer_name(scorer)} must return one finite number a trace, {len(traces)} in all; it gave {scores}."
-        )
-    return scores
+async def _ask(scorer: Scorer, traces: list[Trace]) -> Scores:
+    return await ask_scorer(scorer, [trace.question or "" for trace in traces], traces)

@@ -16,7 +16,7 @@ from me2sdk.errors import ConfigurationError
 from me2sdk.llm import LLM
 from me2sdk.schema import Scores, Trace
 from me2sdk.scorers import RemoteTRMScorer, Scorer, TRMScorer
-from me2sdk.scorers._base import Questions
+from me2sdk.scorers._base import Questions, ask_scorer
 
 __all__ = ["Core", "ServedScorer"]
 
@@ -57,15 +57,10 @@ class ServedScorer:
     async def ascore(self, question: Questions, traces: Sequence[Trace | str]) -> Scores:
         """As the scorer itself does, in a thread where it has no coroutine."""
         started = time.perf_counter()
-        ascore = getattr(self._scorer, "ascore", None)
         try:
-            if ascore is not None:
-                values = await ascore(question, traces)
-            else:
-                values = await asyncio.to_thread(self._scorer.score, question, traces)
+            return await ask_scorer(self._scorer, question, traces)
         finally:
             self._seconds.observe(time.perf_counter() - started)
-        return values if isinstance(values, Scores) else Scores([float(value) for value in values])
 
 
 class Core:

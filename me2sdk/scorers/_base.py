@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from me2sdk.errors import ConfigurationError, InvalidTraceError
-from me2sdk.schema import Question, Trace
+from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
+from me2sdk.schema import Question, Scores, Trace
 from me2sdk.scorers._text import trace_text
 
-__all__ = ["Questions", "Scorer", "read_inputs"]
+__all__ = ["Questions", "Scorer", "ask_scorer", "read_inputs", "scorer_name"]
 
 Questions = Question | Sequence[Question | None] | None
 
@@ -33,6 +35,31 @@ class Scorer(Protocol):
             one finite number a trace, in the same order; higher is better.
         """
         ...
+
+
+def scorer_name(scorer: Scorer) -> str:
+    """What results call a scorer."""
+    return str(getattr(scorer, "name", type(scorer).__name__))
+
+
+async def ask_scorer(scorer: Scorer, question: Questions, traces: Sequence[Trace | str]) -> Scores:
+    """Ask any scorer, in a thread where it has no coroutine, and check what it says.
+
+    Raises:
+        ScoringError: it gave something else than one finite number a trace.
+        Exception: whatever the scorer raises.
+    """
+    ascore = getattr(scorer, "ascore", None)
+    if ascore is not None:
+        given = await ascore(question, traces)
+    else:
+        given = await asyncio.to_thread(scorer.score, "" if question is None else question, traces)
+    values = [float(value) for value in given]
+    if len(values) != len(traces) or not all(map(math.isfinite, values)):
+        raise ScoringError(
+            f"{scorer_name(scorer)} must return one finite number a trace, {len(traces)} in all; it gave {values[:10]}."
+        )
+    return Scores(values, getattr(given, "truncated", None))
 
 
 def read_inputs(question: Questions, traces: Sequence[Trace | str]) -> list[tuple[Question | None, Trace]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import math
@@ -13,9 +12,9 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from me2sdk._sync import run_sync
-from me2sdk.errors import InvalidTraceError, ScoringError
+from me2sdk.errors import InvalidTraceError
 from me2sdk.schema import Question
-from me2sdk.scorers._base import Scorer
+from me2sdk.scorers._base import Scorer, ask_scorer, scorer_name
 from me2sdk.stats import rank_correlation
 
 __all__ = ["ParityReport", "Probe", "acompare_scorers", "compare_scorers", "read_probes"]
@@ -117,7 +116,7 @@ async def acompare_scorers(
     flipped = sum((ours[i] - ours[j]) * (theirs[i] - theirs[j]) <= 0 for i, j in told_apart)
     same = max(gaps) <= tolerance
     return ParityReport(
-        names=(_name(first), _name(second)),
+        names=(scorer_name(first), scorer_name(second)),
         tolerance=tolerance,
         scores=tuple(zip(ours, theirs, strict=True)),
         groups=tuple(groups),
@@ -155,20 +154,7 @@ def compare_scorers(
 async def _scores(scorer: Scorer, probes: Sequence[Probe]) -> list[float]:
     questions = [probe.question for probe in probes for _ in probe.traces]
     traces = [trace for probe in probes for trace in probe.traces]
-    ascore = getattr(scorer, "ascore", None)
-    given = (
-        await ascore(questions, traces)
-        if ascore
-        else await asyncio.to_thread(scorer.score, questions, traces)
-    )
-    values = [float(value) for value in given]
-    if len(values) != len(traces) or not all(map(math.isfinite, values)):
-        raise ScoringError(f"{_name(scorer)} must return one finite number a trace, {len(traces)} in all.")
-    return values
-
-
-def _name(scorer: Scorer) -> str:
-    return str(getattr(scorer, "name", type(scorer).__name__))
+    return list(await ask_scorer(scorer, questions, traces))
 
 
 def _note(ours: Sequence[float], theirs: Sequence[float], tolerance: float) -> str | None:

@@ -14,7 +14,7 @@ from me2sdk.errors import ScoringError
 torch = pytest.importorskip("torch", reason="needs the extra [local]")
 transformers = pytest.importorskip("transformers", reason="needs the extra [local]")
 
-from me2sdk.scorers import _packed  # noqa: E402
+from me2sdk.scorers import _packed_attention  # noqa: E402
 from me2sdk.scorers._packed import PackedModel, plan  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -245,4 +245,4 @@ def test_masks_stay_small_for_long_texts(monkeypatch: pytest.MonkeyPatch) -> Non
     runner = packed(model)
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watch)
     assert run(runner, rows, shared) == pytest.approx(expected, abs=1e-4)
-    assert 0 < max(masks) <= _packed._BLOCK * 3064
+    assert 0 < max(masks) <= _packed_attention._BLOCK * 3064

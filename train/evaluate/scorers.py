@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -14,9 +13,9 @@ from pydantic import BaseModel, ConfigDict
 
 from me2sdk._jsonl import fingerprint
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
-from me2sdk.schema import Question, Scores, Trace
+from me2sdk.schema import Question, Trace
 from me2sdk.scorers import PRMScorer, RemoteTRMScorer, Scorer, TRMScorer
-from me2sdk.scorers._base import Questions, read_inputs
+from me2sdk.scorers._base import Questions, ask_scorer, read_inputs
 from me2sdk.scorers._text import prompt_text, trace_text
 from me2sdk.scorers.mini import MiniScorer
 from me2sdk.scorers.prm import is_process_reward_model
@@ -265,7 +264,9 @@ class _Runner:
         try:
             if self._in_a_row >= PATIENCE:
                 raise ScoringError(f"Not tried, since the scorer had failed {PATIENCE} times in a row.")
-            scores = await _ask(self._scorer, [item.question for item in items for _ in item.traces], traces)
+            scores = await ask_scorer(
+                self._scorer, [item.question for item in items for _ in item.traces], traces
+            )
         except Exception as error:
             if len(items) > 1:
                 return [one for item in items for one in await self.attempt([item])]
@@ -285,18 +286,3 @@ class _Runner:
             _Attempt(ScoredItem([next(values) for _ in item.traces], [next(cuts) for _ in item.traces]), {})
             for item in items
         ]
-
-
-async def _ask(scorer: Scorer, questions: list[Question | None], traces: list[Trace]) -> Scores:
-    ascore = getattr(scorer, "ascore", None)
-    given = (
-        await ascore(questions, traces)
-        if ascore
-        else await asyncio.to_thread(scorer.score, questions, traces)
-    )
-    values = [float(value) for value in given]
-    if len(values) != len(traces) or not all(map(math.isfinite, values)):
-        raise ScoringError(
-            f"The scorer must return one finite number a trace, {len(traces)} in all; it gave {values[:10]}."
-        )
-    return Scores(values, getattr(given, "truncated", None))
