@@ -98,6 +98,7 @@ async def test_candidates_are_asked_for_side_by_side() -> None:
             await asyncio.to_thread(server.wait_for, lambda: server.in_flight == 4)
             server.gate.set()
             await work
+    assert server.max_in_flight == 4
 
 
 def test_the_cache_keeps_the_chosen_answer_and_never_repeats_a_candidate(mixed: OpenAIServer) -> None:

@@ -197,6 +197,7 @@ async def test_candidates_are_asked_for_side_by_side() -> None:
             await asyncio.to_thread(server.wait_for, lambda: server.in_flight == 4)
             server.gate.set()
             await work
+    assert server.max_in_flight == 4
 
 
 def test_where_every_call_fails_the_llms_own_error_is_raised() -> None:
