@@ -137,8 +137,8 @@ def _source(name: str) -> str:
         path = found[0]
     if not path.is_file():
         return str(path) if path.is_dir() else name
+    from me2sdk.scorers._gguf import from_gguf
     from me2sdk.scorers._loading import quiet_loading
-    from me2sdk.scorers.smollm2 import find_smollm2
 
     with quiet_loading():
-        return find_smollm2(path, cache=user_cache_dir() / "models" / path.stem)
+        return from_gguf(path, cache=user_cache_dir() / "models")

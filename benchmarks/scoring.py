@@ -37,11 +37,11 @@ from scorers import convert
 from me2sdk.scorers import TRMScorer
 
 Way = Callable[[str, list[str]], list[float]]
-MIXED = [100, 120, 150, 180, 220, 270, 330, 400, 480, 580, 700, 850, 1030, 1250, 1500, 2000]
+MIXED = [100, 180, 320, 560, 1000, 1800]
 CASES = {  # question tokens, tokens of each trace
     "16 traces of 1,000 tokens, question of 300": (300, [1000] * 16),
-    "16 traces of 100 to 2,000 tokens, question of 300": (300, MIXED),
-    "16 traces of 250 tokens, question of 3,000": (3000, [250] * 16),
+    "6 traces of 100 to 1,800 tokens, question of 300": (300, MIXED),
+    "6 traces of 128 tokens, question of 1,500": (1500, [128] * 6),
     "1 trace of 1,000 tokens, question of 300": (300, [1000]),
 }
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from me2sdk import _reading
+from me2sdk._choices import Select
 from me2sdk.errors import InvalidTraceError
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
 _Number = TypeVar("_Number", int, float)
 Message = dict[str, Any]
 Question = str | list[Message]
-Select = Literal["best", "vote", "weighted_vote"]
 
 
 # Lone surrogates cannot be encoded, sent or tokenised: they become U+FFFD where text comes in.

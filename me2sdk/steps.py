@@ -18,13 +18,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from me2sdk._choices import PREFIX_SETS
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Step, Trace
 
 __all__ = ["PREFIX_SETS", "PrefixCounts", "count_prefixes", "guess_prefixes", "split_steps"]
-
-PREFIX_SETS = ("qwen3", "deepseek-r1-distill", "gpt-oss", "general")
-"""Names that ``prefixes=`` takes, beside "auto"."""
 
 # What may stand before a block's first word: white space, Markdown, quotes, a list number. Bounded and atomic.
 _LEAD = r"(?>(?:[^\S\n]|[*_#>\-•–\"'“‘(\[]){0,12}(?:\d{1,3}[.)][^\S\n]{1,4}[*_]{0,3})?)"

@@ -5,11 +5,11 @@ All of them serialise with ``model_dump_json()`` and load back equal with ``mode
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from me2sdk._choices import Dimension
 from me2sdk.dag import ReasoningDAG
 from me2sdk.schema import Failure, Usage
 
@@ -29,15 +29,6 @@ Preference = Literal["a", "b", "tie"]
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
-
-
-class Dimension(StrEnum):
-    """The four dimensions of ME²: {macro, micro} × {efficiency, effectiveness} (paper §3)."""
-
-    MACRO_EFFICIENCY = "macro_efficiency"
-    MACRO_EFFECTIVENESS = "macro_effectiveness"
-    MICRO_EFFICIENCY = "micro_efficiency"
-    MICRO_EFFECTIVENESS = "micro_effectiveness"
 
 
 class Vote(_Value):

@@ -29,6 +29,18 @@ def test_import_is_quick_and_light() -> None:
     assert min(runs) < 0.25
 
 
+def test_help_of_the_command_line_is_light() -> None:
+    code = (
+        "import sys; sys.argv = ['me2', '--help']\nfrom me2sdk.cli import app\n"
+        "try: app()\nexcept SystemExit: print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "Return the answer that was reasoned best." in done.stdout
+    assert not set(HEAVY) & set(done.stdout.split())
+
+
 def test_every_light_name_loads_without_torch_or_litellm() -> None:
     code = "import sys, me2sdk; [getattr(me2sdk, name) for name in me2sdk.__all__]; print(*sys.modules)"
     done = subprocess.run(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from me2sdk.errors import ConfigurationError, InvalidTraceError
-from me2sdk.schema import Candidate, RerankResult
+
+if TYPE_CHECKING:
+    from me2sdk.schema import Candidate, RerankResult
 
 # Exit codes, as `me2 --help` tells them.
 FAILED = 1

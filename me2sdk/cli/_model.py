@@ -12,11 +12,11 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextCol
 from rich.text import Text
 
 from me2sdk.cli._io import emit, err
-from me2sdk.llm import LLM, Budget
-from me2sdk.schema import Usage
 
 if TYPE_CHECKING:
     from me2sdk._estimate import Verb
+    from me2sdk.llm import LLM
+    from me2sdk.schema import Usage
 
 ApiBase = Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server.")]
 MaxConcurrency = Annotated[int, typer.Option(help="Calls in flight at most.")]
@@ -41,6 +41,8 @@ def open_llm(
     **params: Any,
 ) -> LLM:
     """The models of a command, with its limits."""
+    from me2sdk.llm import LLM, Budget
+
     given = {**params, "api_base": api_base}
     limited = budget_usd is not None or budget_tokens is not None
     return LLM(

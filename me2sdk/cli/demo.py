@@ -7,14 +7,17 @@ import random
 import re
 import time
 from importlib import resources
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from me2sdk.cli._io import candidates_table, emit, err, out, progress
-from me2sdk.schema import Candidate, RerankResult, Select
+
+if TYPE_CHECKING:
+    from me2sdk._choices import Select
+    from me2sdk.schema import Candidate, RerankResult
 
 SETS = {
     "gsm8k": "GSM8K: grade-school word problems, four GPT-3-family solutions each",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from me2sdk.cli._io import FAILED, emit, err, read_text
 from me2sdk.errors import ConfigurationError
-from me2sdk.schema import Scores
+
+if TYPE_CHECKING:
+    from me2sdk.schema import Scores
 
 _OPTIONS: dict[str, type] = {
     "dtype": str,
@@ -65,6 +67,8 @@ class _Batches:
         self.name = f"{scorer.name}, {size} at a time"
 
     def score(self, question: Any, traces: Sequence[Any]) -> Scores:
+        from me2sdk.schema import Scores
+
         parts = range(0, len(traces), self._size)
         return Scores(
             [

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from me2sdk._choices import Dimension
 from me2sdk.cli._io import PARTIAL, emit, err, out
 from me2sdk.errors import ConfigurationError
-from me2sdk.verdicts import Dimension
 
 
 def perturb(

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from me2sdk._choices import Select
 from me2sdk._jsonl import JsonlWriter, read_jsonl
 from me2sdk.cli._io import FAILED, PARTIAL, candidates_table, emit, err, out, parse_record, progress
 from me2sdk.cli._model import (
@@ -25,7 +26,9 @@ from me2sdk.cli._model import (
     spent,
 )
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ME2Error
-from me2sdk.schema import Candidate, RerankResult, Select, Trace
+
+if TYPE_CHECKING:
+    from me2sdk.schema import Candidate, RerankResult
 
 Scorer = Annotated[
     str, typer.Option(help='"mini", "small", or the name or path of a reward model or of an adapter of one.')
@@ -115,6 +118,7 @@ def rerank_file(
     Prints a table a question, or with --json a line of JSON each.
     """
     from me2sdk._rerank import rerank
+    from me2sdk.schema import RerankResult
 
     judge = _scorer(scorer, quantization)
 
@@ -150,6 +154,8 @@ def score(
 
     Each line is {"question": …, "text": …} (or "message", or "reasoning"); other fields are passed through.
     """
+    from me2sdk.schema import Trace
+
     judge = _scorer(scorer, quantization)
 
     def work(record: dict[str, Any]) -> dict[str, Any]:

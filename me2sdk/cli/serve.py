@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from me2sdk._choices import Select
 from me2sdk.cli._io import err
 from me2sdk.cli._model import ApiBase, BudgetTokens, BudgetUsd, Cache
 from me2sdk.errors import ConfigurationError
-from me2sdk.llm import Budget
-from me2sdk.schema import Select
 
 _NAMED = re.compile(r"([\w.:/@+-]*?[\w.@+-])=(.+)", re.DOTALL)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -82,6 +81,8 @@ def serve(
         from me2sdk.adapters._server.settings import own_name
     except ImportError as error:
         raise ConfigurationError(str(error)) from error
+    from me2sdk.llm import Budget
+
     served = {model: model} if model else {}
     served.update((name or what, what) for name, what in map(_named, models or ()))
     scorers = {name or own_name(what): what for name, what in map(_named, scorer or ("mini",))}

