@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# What is imported is compiled then; all of it would take minutes.
+# What is imported is compiled then, and kept for the next process; all of it would take minutes.
+export PYTHONDONTWRITEBYTECODE =
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 SOURCES = me2sdk adapters train tests benchmarks examples docs/*.py
 SMOLLM2 = .cache/smollm2.stamp

@@ -48,6 +48,11 @@ NOTES = {
     "llm_calls": "Errors are those of the estimate against what was spent. `own ms a call` is wall time above the same "
     "requests sent bare through LiteLLM, one at a time, in the same round: parsing, views and prompts (for best_of_n, "
     "scoring eight answers), and the client, whose own share is under 'What the LLM door costs a call'. It is noisy.",
+    "scoring": "SmolLM2-135M with a random head. `times_plain` and `share_of_floor` are medians of the rounds' ratios, "
+    "`lowest` the worst round against plain. The floor is what the matrix products of the tokens take at least, shared "
+    "ones counted once, at the rate that was measured in the same round. CrossEncoder tokenizes question and trace "
+    "apart and pads, hence its distance.",
+    "startup": "Above `python`, the imports that stand beside are those that cannot be avoided.",
     "scorers": "SmolLM2-135M with a random head: agreement and memory mean something, the scores do not. Other work "
     "ran on the machine, so read speeds as orders of magnitude.",
 }
@@ -94,6 +99,9 @@ def main() -> None:
         parts.append(mini(report) if name == "mini" else table(report["rows"]))
         if name == "llm_door":
             parts.append(f"With 20% injected faults: {report['with_20_percent_faults']}")
+        if name == "scoring":
+            parts += ["TRMScorer alone, growing:", table(report["growing"])]
+            parts += ["`torch.compile` of the plain model, 2,048 tokens:", table(report["compiling"])]
         if name == "server":
             grown = report["memory"]
             parts.append(

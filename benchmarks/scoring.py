@@ -11,8 +11,12 @@ MODEL is as for scorers.py. In every round each way scores the same texts once, 
 - floor: the matrix products that the tokens need at least (shared ones once, attention included), at the rate of the
   model's own matrix shapes measured in the same round.
 
-Afterwards TRMScorer alone with growing N, trace length and question length: time for a token should not grow faster
-than the operations for a token do.
+The order of the ways changes from round to round. ``apart`` is the largest difference from the plain scores, and
+``apart_float32`` from the plain scores in float32: bfloat16 rounds, whichever way it is computed.
+
+Afterwards TRMScorer alone, in a process of its own, with growing N, trace length and question length: time should not
+grow faster than the operations do, so their rate should not fall; memory is the peak so far. And `torch.compile` of the
+plain model, its first call included.
 """
 
 from __future__ import annotations
@@ -20,12 +24,14 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib.util
+import multiprocessing
 import random
 import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +156,11 @@ def compare(path: str, dtype: str, repeats: int) -> list[dict[str, Any]]:
         seconds: dict[str, list[float]] = {way: [] for way in compared}
         floors: list[float] = []
         scores: dict[str, list[float]] = {}
-        for _ in range(repeats):
+        exact = compared["plain"](question, traces) if dtype == "float32" else precise(path, question, traces)
+        for number in range(repeats):
             floors.append(operations(model, asked, own) / matmul_rate(model))
-            for way, run in compared.items():
+            for way in list(compared)[number % len(compared) :] + list(compared)[: number % len(compared)]:
+                run = compared[way]
                 scorer.score("another question " * 20, ["x"])  # so that nothing is left of this one
                 began = time.perf_counter()
                 scores[way] = run(question, traces)
@@ -160,7 +168,6 @@ def compare(path: str, dtype: str, repeats: int) -> list[dict[str, Any]]:
         for way, times in seconds.items():
             against = [base / own_time for base, own_time in zip(seconds["plain"], times, strict=True)]
             shares = [floor / own_time for floor, own_time in zip(floors, times, strict=True)]
-            apart = max(abs(a - b) for a, b in zip(scores[way], scores["plain"], strict=True))
             rows.append(
                 {
                     "case": name,
@@ -171,7 +178,8 @@ def compare(path: str, dtype: str, repeats: int) -> list[dict[str, Any]]:
                     "times_plain": round(statistics.median(against), 2),
                     "lowest": round(min(against), 2),
                     "share_of_floor": round(statistics.median(shares), 2),
-                    "largest_difference": f"{apart:.1g}",
+                    "apart": f"{apart(scores[way], scores['plain']):.1g}",
+                    "apart_float32": f"{apart(scores[way], exact):.1g}",
                 }
             )
             print(rows[-1], flush=True)
@@ -179,10 +187,48 @@ def compare(path: str, dtype: str, repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
-def grow(path: str, dtype: str, repeats: int, longest: int) -> list[dict[str, Any]]:
-    """TRMScorer alone, with one thing growing at a time."""
+def precise(path: str, question: str, traces: list[str]) -> list[float]:
+    """The plain scores in float32."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(path, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        return [
+            float(model(**tokenizer(f"{question}\n{trace}", return_tensors="pt")).logits) for trace in traces
+        ]
+
+
+def apart(a: list[float], b: list[float]) -> float:
+    """Largest difference."""
+    return max(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
+def compiled(path: str, dtype: str, repeats: int) -> list[dict[str, Any]]:
+    """`torch.compile` of the plain model on 2,048 tokens: when it pays."""
     model = transformers.AutoModelForSequenceClassification.from_pretrained(path, dtype=getattr(torch, dtype))
+    base = model.eval().base_model
+    ids = torch.arange(10, 2058)[None]
+    rows = []
+    for name, run in {"eager": base, "torch.compile": torch.compile(base, dynamic=True)}.items():
+        times = []
+        for _ in range(repeats + 1):
+            began = time.perf_counter()
+            with torch.inference_mode():
+                run(input_ids=ids, use_cache=False)
+            times.append(time.perf_counter() - began)
+        later = statistics.median(times[1:])
+        rows.append({"dtype": dtype, "way": name, "first_s": round(times[0], 1), "later_s": round(later, 2)})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def grow(path: str, dtype: str, repeats: int, longest: int, threads: int | None) -> list[dict[str, Any]]:
+    """TRMScorer alone, with one thing growing at a time; to be run in a process of its own."""
+    if threads:
+        torch.set_num_threads(threads)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    with torch.device("meta"):
+        config = transformers.AutoConfig.from_pretrained(path)
+        shapes_of = transformers.AutoModelForSequenceClassification.from_config(config)
     scorer = TRMScorer(path, dtype=dtype, device="cpu").load()  # type: ignore[arg-type]
     text = Text(tokenizer)
     shapes = [("N", n, 64, 128) for n in (1, 4, 16, 64, 256)]
@@ -197,7 +243,7 @@ def grow(path: str, dtype: str, repeats: int, longest: int) -> list[dict[str, An
             began = time.perf_counter()
             scorer.score(question, traces)
             times.append(time.perf_counter() - began)
-        needed = operations(model, question_tokens, [length] * n)
+        needed = operations(shapes_of, question_tokens, [length] * n)
         rows.append(
             {
                 "case": f"growing {what}",
@@ -234,10 +280,14 @@ def main() -> None:
         model = convert(path, folder) if path.suffix in (".gguf", ".whl") else options.model
         for dtype in options.dtype:
             rows += compare(model, dtype, options.repeats)
-        rows += grow(model, options.dtype[0], max(3, options.repeats - 2), options.longest)
-    save(
-        "scoring", rows, f"{path.name}, {torch.get_num_threads()} threads, median of {options.repeats} rounds"
-    )
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            alone = pool.submit(
+                grow, model, options.dtype[0], options.repeats, options.longest, options.threads
+            )
+            growing = alone.result()
+        compiling = [row for dtype in options.dtype for row in compiled(model, dtype, options.repeats)]
+    note = f"{path.name}, {torch.get_num_threads()} threads, median of {options.repeats} rounds"
+    save("scoring", rows, note, growing=growing, compiling=compiling)
 
 
 if __name__ == "__main__":

