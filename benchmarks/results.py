@@ -27,7 +27,8 @@ TITLES = {
     "llm_calls": "Calls and tokens: defaults, savings, and what was estimated",
     "scorers": "Reward models in each precision, on a CPU",
     "scoring": "TRMScorer beside other ways to score the traces of a question, on a CPU",
-    "startup": "How long a user waits for the first thing",
+    "gpu": "TRMScorer on a GPU, with the shapes of Llama-3.1-8B and random weights",
+    "startup": "How long a user waits for the first thing, and the memory it takes",
 }
 NOTES = {
     "bon": "Curves: [GSM8K](bon_gsm8k.png), [CHAMP](bon_champ.png), [Game of 24](bon_game24.png), "
@@ -50,8 +51,7 @@ NOTES = {
     "scoring eight answers), and the client, whose own share is under 'What the LLM door costs a call'. It is noisy.",
     "scoring": "SmolLM2-135M with a random head. `times_plain` and `share_of_floor` are medians of the rounds' ratios, "
     "`lowest` the worst round against plain. The floor is what the matrix products of the tokens take at least, shared "
-    "ones counted once, at the rate that was measured in the same round. CrossEncoder tokenizes question and trace "
-    "apart and pads, hence its distance.",
+    "ones counted once, at the rate that was measured in the same round.",
     "startup": "Above `python`, the imports that stand beside are those that cannot be avoided.",
     "scorers": "SmolLM2-135M with a random head: agreement and memory mean something, the scores do not. Other work "
     "ran on the machine, so read speeds as orders of magnitude.",

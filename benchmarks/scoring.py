@@ -277,7 +277,12 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(options.model)
-        model = convert(path, folder) if path.suffix in (".gguf", ".whl") else options.model
+        if path.suffix in (".gguf", ".whl"):
+            model = convert(path, folder)
+            # A reward model reads plain text; CrossEncoder would make a chat of it.
+            Path(model, "chat_template.jinja").unlink(missing_ok=True)
+        else:
+            model = options.model
         for dtype in options.dtype:
             rows += compare(model, dtype, options.repeats)
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:

@@ -76,7 +76,7 @@ class Group:
 
 
 def plan(
-    lengths: Sequence[int], shared: int, budget: int, have_shared: bool = False
+    lengths: Sequence[int], shared: int, budget: int, have_shared: bool = False, apart: bool = False
 ) -> Iterator[list[Piece]]:
     """Lay texts of one group out in passes of at most ``budget`` tokens.
 
@@ -85,6 +85,7 @@ def plan(
         shared: tokens that all share.
         budget: most tokens of a pass, at least 1.
         have_shared: whether the shared ones were computed before.
+        apart: whether each text, and what all share, has passes of its own.
 
     Yields:
         the pieces of each pass, in order. Pieces of one text follow each other.
@@ -94,7 +95,7 @@ def plan(
     current: list[Piece] = []
     room = budget
     for text, start, stop in texts:
-        if current and stop - start > room:
+        if current and (apart or stop - start > room):
             yield current
             current, room = [], budget
         while stop - start > room:  # longer than a pass
@@ -119,10 +120,18 @@ class PackedModel:
         device: where it is.
         budget: most tokens of a pass. Longer texts go through in several.
         multiple: passes are filled up to a multiple of this many tokens, so that few shapes occur.
+        apart: whether no two texts share a pass, since what a pass holds changes what it computes.
     """
 
     def __init__(
-        self, name: str, model: Any, head: nn.Linear, device: torch.device, budget: int, multiple: int
+        self,
+        name: str,
+        model: Any,
+        head: nn.Linear,
+        device: torch.device,
+        budget: int,
+        multiple: int,
+        apart: bool = False,
     ) -> None:
         self._name = name
         self._model = model
@@ -130,11 +139,19 @@ class PackedModel:
         self._device = device
         self._budget = budget
         self._multiple = multiple
+        self._apart = apart
         self._last: tuple[list[int], Kept] | None = None  # a question, and what is kept of it
 
     @classmethod
     def of(
-        cls, name: str, model: Any, head: nn.Linear, device: torch.device, budget: int, multiple: int
+        cls,
+        name: str,
+        model: Any,
+        head: nn.Linear,
+        device: torch.device,
+        budget: int,
+        multiple: int,
+        apart: bool = False,
     ) -> PackedModel | None:
         """The packed form of a classifier, or None where it is no decoder, or packing changes what it computes.
 
@@ -144,7 +161,9 @@ class PackedModel:
             return None  # an encoder
         before = model.config._attn_implementation
         texts = _SAMPLE_SHARED + _SAMPLE[:9], _SAMPLE_SHARED + _SAMPLE
-        packed = cls(name, model, head, device, 24, multiple)  # so few that the longer one goes in chunks
+        packed = cls(
+            name, model, head, device, 24, multiple, apart
+        )  # so few that the longer one goes in chunks
         try:
             with torch.inference_mode():
                 expected = torch.stack([_last_hidden(model, row, device) for row in texts])
@@ -222,7 +241,8 @@ class PackedModel:
         """Run a group; after each pass, the texts that ended and the hidden states of their last tokens."""
         self._last = None  # what a failed pass leaves is not whole
         lengths = [len(row) for row in group.rows]
-        for pieces in plan(lengths, group.shared, budget or self._budget, have_shared=-1 in kept.layers):
+        have_shared = -1 in kept.layers
+        for pieces in plan(lengths, group.shared, budget or self._budget, have_shared, self._apart):
             yield self._forward(group, pieces, kept)
         if group.shared:
             self._last = list(group.rows[0][: group.shared]), kept

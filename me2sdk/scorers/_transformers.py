@@ -90,17 +90,18 @@ class RewardModel:
         self._head = find_head(model, self._model)
         self.max_tokens = context_length(model, config, self._tokenizer, max_tokens)
         self._tokenizer.model_max_length = int(1e30)  # or it warns about lengths that are handled here
-        # int8 tells columns apart by what stands out in a pass, so what fills one up would change scores.
-        fills = chosen is torch.bfloat16 and not getattr(self._model, "is_loaded_in_8bit", False)
-        multiple = _CPU_BF16_MULTIPLE if on_cpu and fills else 1
+        # int8 treats a column apart if any token of a pass stands out in it, so whatever else a pass held, padding
+        # too, would change a score.
+        apart = bool(getattr(self._model, "is_loaded_in_8bit", False))
+        multiple = _CPU_BF16_MULTIPLE if on_cpu and chosen is torch.bfloat16 and not apart else 1
         with _no_cast_warnings():
-            packed = PackedModel.of(model, self._model, self._head, self.device, budget, multiple)
+            packed = PackedModel.of(model, self._model, self._head, self.device, budget, multiple, apart)
         self._runner: PackedModel | PaddedModel = packed or PaddedModel(
             model,
             self._model,
             self._head,
             self.device,
-            budget,
+            1 if apart else budget,
             multiple,
             max_tokens=self.max_tokens,
             pad=self._tokenizer.pad_token_id,

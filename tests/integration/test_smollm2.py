@@ -92,12 +92,12 @@ def test_the_bundled_reward_model_tells_right_solutions_from_faulty_ones(folder:
             if right and (pair := perturb_trace(trace, kinds[len(pairs) % len(kinds)], rng)):
                 pairs.append(pair)
                 break
-        if len(pairs) == 24:
+        if len(pairs) == 16:
             break
     scorer = TRMScorer("small", base=folder)
     questions = [pair.question for pair in pairs for _ in range(2)]
     scores = scorer.score(questions, [trace for pair in pairs for trace in (pair.chosen, pair.rejected)])
-    assert sum(better > worse for better, worse in zip(scores[::2], scores[1::2], strict=True)) >= 18
+    assert sum(better > worse for better, worse in zip(scores[::2], scores[1::2], strict=True)) >= 12
 
 
 def test_the_bundled_reward_model_is_small() -> None:

@@ -106,7 +106,7 @@ def test_from_prompts_to_a_reward_model_in_use(smollm2: Callable[..., str], tmp_
                 "output": tmp_path / "data",
                 "prompts": {"records": [{"question": chat(q), "answer": a} for q, a in QUESTIONS.items()]},
                 "models": [{"model": "smollm2"}],
-                "sampling": {"samples": 6, "max_tokens": 48, "instruction": ""},
+                "sampling": {"samples": 4, "max_tokens": 48, "instruction": ""},
                 "judge": {"model": "openai/scripted", "repeats": 1, "params": {"api_key": "sk-test"}},
                 "params": {"api_base": server.url},
                 "validation": 0,

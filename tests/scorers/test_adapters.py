@@ -109,8 +109,7 @@ def test_beside_a_quantized_base_the_adapter_stays_exact(
 
     monkeypatch.setattr(RewardModel, "__init__", spy)
     scorer = TRMScorer(str(adapter), quantization=quantization, device="cpu")
-    # One at a time, since int8 treats a column apart if any token of the pass makes it stand out.
-    scores = [scorer.score("Q", [trace])[0] for trace in TRACES]
+    scores = scorer.score("Q", TRACES)
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained(
         base,
         num_labels=1,

@@ -96,15 +96,17 @@ def test_scores_are_those_of_one_text_at_a_time(name: str, budget: int) -> None:
     st.integers(0, 40),
     st.integers(1, 100),
     st.booleans(),
+    st.booleans(),
 )
 def test_a_plan_holds_every_token_once_and_in_order(
-    own: list[int], shared: int, budget: int, have: bool
+    own: list[int], shared: int, budget: int, have: bool, apart: bool
 ) -> None:
     lengths = [shared + length for length in own]
-    passes = list(plan(lengths, shared, budget, have))
+    passes = list(plan(lengths, shared, budget, have, apart))
     seen: dict[int, list[int]] = {}
     for pieces in passes:
         assert 0 < sum(piece.stop - piece.start for piece in pieces) <= budget
+        assert not apart or len({piece.text for piece in pieces}) == 1
         for piece in pieces:
             seen.setdefault(piece.text, []).extend(range(piece.start, piece.stop))
     assert seen.pop(-1, []) == ([] if have else list(range(shared)))
