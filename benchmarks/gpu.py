@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import random
-import resource
 import statistics
 import tempfile
 import time
@@ -25,7 +24,7 @@ from typing import Any
 
 import torch
 import transformers
-from report import save
+from report import peak_mib, save
 from scoring import operations
 
 from me2sdk.scorers import TRMScorer
@@ -114,7 +113,7 @@ def measure(path: str, precision: str, device: str, repeats: int) -> dict[str, A
         "precision": precision,
         "load_s": round(time.perf_counter() - began, 1),
         "load_peak_mib": peak(device),
-        "load_peak_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "load_peak_rss_mib": peak_mib(),
     }
     if device.startswith("cuda"):
         row["weights_mib"] = round(torch.cuda.memory_allocated() / 2**20)

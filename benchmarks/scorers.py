@@ -13,7 +13,6 @@ import argparse
 import math
 import multiprocessing
 import random
-import resource
 import tempfile
 import time
 import zipfile
@@ -21,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from report import save
+from report import peak_mib, save
 
 from me2sdk.scorers import TRMScorer
 
@@ -95,7 +94,7 @@ def measure(model: str, device: str, precision: str, count: int) -> dict[str, An
         "tokens_per_s": round(tokens / batch_s),
         "tokens_per_s_alone": round(tokens / alone_s),
         "batch_minus_alone": max(abs(a - b) for a, b in zip(together, alone, strict=True)),
-        "peak_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_rss_mib": peak_mib(),
         "tokens": tokens,
         "scores": list(together),
     }

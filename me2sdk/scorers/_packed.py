@@ -32,34 +32,7 @@ _WORTH_SHARING = 32  # tokens; below, attending to them apart costs as much as c
 _LEAST_BUDGET = 128  # tokens of a pass, however short memory is
 # Any tokens will do to see whether a model can be packed.
 _SAMPLE_SHARED = [7, 5, 3, 11, 2, 13]
-_SAMPLE = [
-    17,
-    4,
-    19,
-    6,
-    23,
-    8,
-    29,
-    10,
-    31,
-    12,
-    37,
-    14,
-    41,
-    16,
-    43,
-    18,
-    47,
-    20,
-    53,
-    22,
-    59,
-    24,
-    61,
-    26,
-    67,
-    28,
-]
+_SAMPLE = list(range(14, 40))
 
 
 @dataclass(frozen=True)
@@ -90,8 +63,13 @@ def plan(
     Yields:
         the pieces of each pass, in order. Pieces of one text follow each other.
     """
-    texts = [] if have_shared or not shared else [(-1, 0, shared)]
-    texts += [(index, shared, length) for index, length in enumerate(lengths)]
+    texts = [(index, shared, length) for index, length in enumerate(lengths)]
+    if shared and not have_shared:
+        # With the first text, if that fits: in one piece attention takes least.
+        if not apart and lengths[0] <= budget:
+            texts[0] = (0, 0, lengths[0])
+        else:
+            texts.insert(0, (-1, 0, shared))
     current: list[Piece] = []
     room = budget
     for text, start, stop in texts:

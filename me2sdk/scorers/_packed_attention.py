@@ -14,7 +14,8 @@ from torch import nn
 __all__ = ["Kept", "Pass", "Piece", "attention"]
 
 # Queries whose keys come after others' are masked in blocks, so that a mask never grows with the square of a text.
-_BLOCK = 128
+# Small ones compute little that is masked; on a device each costs a few kernels, which take longer than that.
+_BLOCK, _DEVICE_BLOCK = 128, 1024
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Piece:
 
     Attributes:
         text: which text of the group it belongs to; -1 is what the texts share.
-        start: its first token, counted within the text with what is shared before it.
+        start: its first token, counted within the text with what is shared before it. A text that starts at 0 brings
+            what is shared, whole.
         stop: the token after its last.
     """
 
@@ -89,9 +91,12 @@ def attention(
         k, v = key[:, :, here], value[:, :, here]
         before = []
         kept = me2sdk_pass.kept.layers
-        if piece.text >= 0 and me2sdk_pass.shared:
+        shared = me2sdk_pass.shared if piece.text >= 0 else 0
+        if shared and not piece.start:
+            me2sdk_pass.kept.add(-1, layer, k[:, :, :shared], v[:, :, :shared])
+        elif shared:
             before.append(kept[-1][layer])
-        if piece.start > (me2sdk_pass.shared if piece.text >= 0 else 0):
+        if piece.start > shared:
             before.append(kept[piece.text][layer])
         if piece.text not in me2sdk_pass.finished:
             me2sdk_pass.kept.add(piece.text, layer, k, v)
@@ -131,15 +136,18 @@ def _attend(
         times = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(times, 1), value.repeat_interleave(times, 1)
         grouped = False
-    for start in range(0, count, _BLOCK):
-        stop = min(start + _BLOCK, count)
+    block = _BLOCK if on_cpu or by_hand else _DEVICE_BLOCK
+    for start in range(0, count, block):
+        stop = min(start + block, count)
         last = total - count + stop
         first = 0 if window is None else max(0, total - count + start + 1 - window)
         q, k, v = query[:, :, start:stop], key[:, :, first:last], value[:, :, first:last]
         # Without a window all see what stands before the block, so by hand only its own columns need a mask.
-        place = torch.arange(last - (stop - start) if by_hand and window is None else first, last)
+        place = torch.arange(
+            last - (stop - start) if by_hand and window is None else first, last, device=query.device
+        )
         distance = place[start - stop :, None] - place
-        mask = (distance >= 0 if window is None else (distance >= 0) & (distance < window)).to(query.device)
+        mask = distance >= 0 if window is None else (distance >= 0) & (distance < window)
         out[:, :, start:stop] = (
             _by_hand(q, k, v, mask, scale, softcap)
             if by_hand

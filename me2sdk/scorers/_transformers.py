@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import transformers
@@ -39,6 +39,14 @@ _log = logging.getLogger(__name__)
 _CPU_BF16_MULTIPLE = 64
 _BLOCK_CHARACTERS = 65_536  # tokenized at a time: more than a pass holds, and little time
 _CPU_TOKENS, _DEVICE_TOKENS = 2048, 16384  # of a pass; on a CPU, larger ones fall out of its caches
+
+
+class _Row(NamedTuple):
+    """The tokens of a text, how many of them precede the trace, and how many of the trace were left out."""
+
+    ids: list[int]
+    start: int
+    left_out: int
 
 
 class RewardModel:
@@ -132,11 +140,11 @@ class RewardModel:
             futures = [tokenizing.submit(self._encode, parts, block, prefixes) for block in blocks]
             with _no_cast_warnings():
                 for block, future in zip(blocks, futures, strict=True):
-                    encoded = future.result()
-                    for index, (_, _, left_out) in zip(block, encoded, strict=True):
-                        truncated[index] = left_out
-                    rows, shared = [row for row, _, _ in encoded], [row[:start] for row, start, _ in encoded]
-                    for scored in self._runner.scores(rows, shared):
+                    rows = future.result()
+                    for index, row in zip(block, rows, strict=True):
+                        truncated[index] = row.left_out
+                    shared = [row.ids[: row.start] for row in rows]
+                    for scored in self._runner.scores([row.ids for row in rows], shared):
                         for place, value in scored.items():
                             values[block[place]] = value
                         if stop.is_set():
@@ -159,15 +167,14 @@ class RewardModel:
 
     def _encode(
         self, parts: Sequence[tuple[str, str]], block: Sequence[int], prefixes: dict[str, list[int]]
-    ) -> list[tuple[list[int], int, int]]:
-        """The tokens of some texts; how many of them precede the trace, and how many were left out, of each."""
+    ) -> list[_Row]:
         texts = self._tokenizer([prefix + trace for prefix, trace in (parts[i] for i in block)])["input_ids"]
-        encoded = []
+        rows = []
         for index, ids in zip(block, texts, strict=True):
             start = _common(prefixes[parts[index][0]], ids)
-            row = self._fit(ids, start, index)
-            encoded.append((row, start, len(ids) - len(row)))
-        return encoded
+            fitting = self._fit(ids, start, index)
+            rows.append(_Row(fitting, start, len(ids) - len(fitting)))
+        return rows
 
     def _fit(self, ids: list[int], question: int, index: int) -> list[int]:
         """``ids``, short of tokens from the middle of the trace where there are more than ``max_tokens``.
