@@ -51,8 +51,12 @@ NOTES = {
     "scoring eight answers), and the client, whose own share is under 'What the LLM door costs a call'. It is noisy.",
     "scoring": "SmolLM2-135M with a random head. `times_plain` and `share_of_floor` are medians of the rounds' ratios, "
     "`lowest` the worst round against plain. The floor is what the matrix products of the tokens take at least, shared "
-    "ones counted once, at the rate that was measured in the same round.",
-    "startup": "Above `python`, the imports that stand beside are those that cannot be avoided.",
+    "ones counted once, at the rate that was measured in the same round. A single trace is the same work either way: "
+    "its worst rounds, and those of `padded`, which is then the very call of `plain`, show the noise. In the growing "
+    "table the rate falls for long traces, where attention is half of the operations: torch's attention on a CPU is "
+    "slower than its matrix products.",
+    "startup": "Above `python`, the imports that stand beside are those that cannot be avoided. Peaks of 35 MiB "
+    "are that of the process which starts the others.",
     "scorers": "SmolLM2-135M with a random head: agreement and memory mean something, the scores do not. Other work "
     "ran on the machine, so read speeds as orders of magnitude.",
 }
