@@ -139,9 +139,8 @@ class PackedModel:
             return None  # an encoder
         before = model.config._attn_implementation
         texts = _SAMPLE_SHARED + _SAMPLE[:9], _SAMPLE_SHARED + _SAMPLE
-        packed = cls(
-            name, model, head, device, 24, multiple, apart
-        )  # so few that the longer one goes in chunks
+        few = 24  # tokens of a pass, so that the longer text goes in chunks
+        packed = cls(name, model, head, device, few, multiple, apart)
         try:
             with torch.inference_mode():
                 expected = torch.stack([_last_hidden(model, row, device) for row in texts])
