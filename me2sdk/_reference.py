@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from me2sdk._reading import clean
 from me2sdk.dag import DAGNode, ReasoningDAG
 from me2sdk.errors import InvalidTraceError
+from me2sdk.traces import clean
 
 __all__ = ["from_reference", "to_reference"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from me2sdk._reading import last_answer
 from me2sdk.cues import Cue, count_cues
 from me2sdk.dag import ReasoningDAG
+from me2sdk.traces import last_answer
 
 __all__ = ["dominant_path", "extractive_summary", "header", "macro_view", "micro_view", "roles"]
 

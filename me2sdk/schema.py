@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from me2sdk import _reading
+from me2sdk import traces
 from me2sdk._choices import Select
 from me2sdk.errors import InvalidTraceError
 
@@ -34,7 +34,7 @@ Question = str | list[Message]
 
 
 # Lone surrogates cannot be encoded, sent or tokenised: they become U+FFFD where text comes in.
-CleanText = Annotated[str, BeforeValidator(lambda v: _reading.clean(v) if isinstance(v, str) else v)]
+CleanText = Annotated[str, BeforeValidator(lambda v: traces.clean(v) if isinstance(v, str) else v)]
 
 
 class _Value(BaseModel):
@@ -89,7 +89,7 @@ class Trace(_Value):
         """
         if not isinstance(text, str):
             raise InvalidTraceError(f"Trace.from_text needs a string, not {type(text).__name__}.")
-        reading = _reading.read_text(_reading.clean(text))
+        reading = traces.read_text(traces.clean(text))
         return cls(question=question, **reading._asdict())
 
     @classmethod
@@ -106,7 +106,7 @@ class Trace(_Value):
             InvalidTraceError: ``message`` has no ``content`` and no reasoning.
         """
         is_message = isinstance(message, dict) or hasattr(message, "content")
-        reading = _reading.read_message(message) if is_message else None
+        reading = traces.read_message(message) if is_message else None
         if reading is None or not (reading.reasoning.strip() or reading.response):
             raise InvalidTraceError(
                 f"This {type(message).__name__} holds neither content nor reasoning. Pass an assistant message "
@@ -120,8 +120,8 @@ class Trace(_Value):
 
         The last ``\boxed{…}``, else the last ``Final answer: …``, else the last ``#### …``.
         """
-        answer = _reading.last_answer(self.response) if self.response else None
-        return answer or (None if self.truncated else _reading.last_answer(self.reasoning))
+        answer = traces.last_answer(self.response) if self.response else None
+        return answer or (None if self.truncated else traces.last_answer(self.reasoning))
 
 
 class Usage(_Value):

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from me2sdk._builder import AttachmentPool, DAGBuilder
-from me2sdk._reading import clean
 from me2sdk.annotate._local import LocalAnnotator
 from me2sdk.annotate._rules import problem, usable
 from me2sdk.annotate._types import Annotation, Annotator, Limits, Told
 from me2sdk.dag import AnnotationError, DAGNode, ReasoningDAG
 from me2sdk.errors import ConfigurationError, ME2Error
 from me2sdk.schema import Question, Step
+from me2sdk.traces import clean
 
 __all__ = ["annotate_with"]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from me2sdk._prompts import question_text
-from me2sdk._reading import clean
 from me2sdk._sync import all_or_none, run_sync
 from me2sdk._tracing import traced
 from me2sdk.annotate._llm import ModelAnnotation
@@ -22,6 +21,7 @@ from me2sdk.errors import ConfigurationError, InvalidTraceError, JudgeError, ME2
 from me2sdk.llm import LLM, Budget, open_llm
 from me2sdk.schema import Question, Step, Trace
 from me2sdk.steps import split_steps
+from me2sdk.traces import clean
 
 __all__ = ["BatchAnnotationError", "aparse_dag", "parse_dag"]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from me2sdk import _reading
+from me2sdk import traces
 from me2sdk.schema import Message, Usage
 
 __all__ = ["Generation"]
@@ -116,7 +116,7 @@ def _usage(response: Any) -> Usage:
 def clean(value: Any) -> Any:
     """A copy of a JSON value in which lone surrogates, which cannot be sent or stored, became U+FFFD."""
     if isinstance(value, str):
-        return _reading.clean(value)
+        return traces.clean(value)
     if isinstance(value, dict):
         return {clean(name): clean(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

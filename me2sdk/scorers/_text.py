@@ -5,9 +5,9 @@ Pure functions, shared by the local and the remote scorer, so that both send the
 
 from __future__ import annotations
 
-from me2sdk._reading import clean
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Question, Trace
+from me2sdk.traces import clean
 
 __all__ = ["SEAMS", "prompt_text", "read_scoring_text", "scoring_parts", "scoring_text", "trace_text"]
 

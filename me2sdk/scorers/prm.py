@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from me2sdk._reading import clean
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Question, Scores, Trace
 from me2sdk.scorers._base import Questions, read_inputs
 from me2sdk.scorers._text import prompt_text, trace_text
 from me2sdk.scorers.trm import DType, Quantization, TRMScorer
+from me2sdk.traces import clean
 
 if TYPE_CHECKING:
     from me2sdk.scorers._prm_models import Conversation, ProcessRewardModel

@@ -9,9 +9,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from me2sdk._reading import last_answer
 from me2sdk.scorers._arithmetic import read_units
 from me2sdk.steps import split_steps
+from me2sdk.traces import last_answer
 from me2sdk.train.perturb import _phrases as say
 from me2sdk.verify import normalize_answer
 

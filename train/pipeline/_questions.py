@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from me2sdk._jsonl import fingerprint
 from me2sdk._prompts import question_text
-from me2sdk._reading import clean, last_answer
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Question
+from me2sdk.traces import clean, last_answer
 from me2sdk.train._records import read_records
 from me2sdk.train.pipeline._settings import PromptSettings
 

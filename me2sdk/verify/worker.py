@@ -49,7 +49,7 @@ class Worker:
     def _start(self) -> subprocess.Popen[str]:
         atexit.register(self._stop)
         return subprocess.Popen(
-            [sys.executable, "-m", "me2sdk._math_worker"],
+            [sys.executable, "-m", "me2sdk.verify.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -18,8 +18,8 @@ from me2sdk import (
     averify_answer,
     verify_answer,
 )
-from me2sdk._math_worker import Worker
 from me2sdk.verify import LENGTH_FACTOR, LENGTH_SLACK, group_answers, normalize_answer, read_decision
+from me2sdk.verify.worker import Worker
 
 needs_math_verify = pytest.mark.skipif(
     importlib.util.find_spec("math_verify") is None, reason="math-verify is not installed"

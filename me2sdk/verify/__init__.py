@@ -10,12 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from me2sdk._math_worker import Worker
 from me2sdk._prompts import fence, load, new_nonce, question_text
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.llm import LLM, Budget, open_llm
 from me2sdk.schema import Message, Question, Trace, Verification
+from me2sdk.verify.worker import Worker
 
 __all__ = [
     "LENGTH_FACTOR",

@@ -1,0 +1,11 @@
+"""From what a model sent to reasoning, response and final answer: pure functions over text.
+
+Each looks at every character a bounded number of times, since traces are hostile: a megabyte of ``<think>`` or of
+``\\boxed{`` must cost no more than a megabyte of prose.
+"""
+
+from me2sdk.traces.answers import last_answer
+from me2sdk.traces.reader import Reading, read_message, read_text
+from me2sdk.traces.text import clean
+
+__all__ = ["Reading", "clean", "last_answer", "read_message", "read_text"]
