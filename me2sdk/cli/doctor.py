@@ -5,45 +5,36 @@ from __future__ import annotations
 import importlib.util
 import json
 import platform
+import re
 import tempfile
+from importlib import metadata
 from typing import Annotated, Any
 
 import typer
 
 from me2sdk.cli._io import FAILED, emit, out
 
-EXTRAS = {
-    "local": ("torch", "transformers", "accelerate", "bitsandbytes"),
-    "train": ("trl", "peft", "datasets", "math-verify", "scikit-learn"),
-}
-CORE = (
-    "litellm",
-    "pydantic",
-    "networkx",
-    "fast-sugiyama",
-    "diskcache",
-    "tenacity",
-    "httpx",
-    "numpy",
-    "typer",
-    "rich",
-)
+_OWN = re.compile(r"[\w.-]+")
+_EXTRA = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
+SHOWN = ("local", "train")
+"""The extras that are told of; those of adapters come with the frameworks that people have."""
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Tell what is installed, which device would score, which extras are missing, and whether the cache is writable."""
+    core, extras = declared()
     report: dict[str, Any] = {
         "me2sdk": _version("me2sdk"),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in CORE},
+        "packages": {name: _version(name) for name in core},
         "extras": {},
         "device": _device(),
         "cache": _cache(),
         "mini": _mini(),
     }
-    for extra, packages in EXTRAS.items():
-        versions = {name: _version(name) for name in packages}
+    for extra in SHOWN:
+        versions = {name: _version(name) for name in extras[extra]}
         missing = [name for name, version in versions.items() if version is None]
         report["extras"][extra] = {"packages": versions, "missing": missing}
     healthy = (
@@ -56,6 +47,21 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         _show(report)
     if not healthy:
         raise typer.Exit(FAILED)
+
+
+def declared() -> tuple[list[str], dict[str, list[str]]]:
+    """The packages that me2sdk asks for by its own metadata: those of the base, and those that each extra adds."""
+    core: list[str] = []
+    extras: dict[str, list[str]] = {}
+    for requirement in metadata.requires("me2sdk") or ():
+        found = _OWN.match(requirement)
+        name = found[0].lower().replace("_", "-") if found else requirement
+        marked = _EXTRA.search(requirement.partition(";")[2])
+        if marked is None:
+            core.append(name)
+        elif name != "me2sdk":  # an extra that holds another one lists what it adds itself
+            extras.setdefault(marked[1], []).append(name)
+    return sorted(core), {extra: sorted(names) for extra, names in extras.items()}
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -80,8 +86,6 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _version(name: str) -> str | None:
-    from importlib import metadata
-
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
