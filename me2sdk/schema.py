@@ -76,9 +76,11 @@ class Trace(_Value):
     def from_text(cls, text: str, question: Question | None = None) -> Trace:
         """Read a completion as text.
 
-        Understands ``<think>…</think>`` (several, unclosed, only a closing tag), the channel markers of
-        GPT-OSS, and text with none of these, which is reasoning and response at once. Lone surrogates
-        become U+FFFD.
+        Knows the thinking formats of all common models and those added with
+        `me2sdk.traces.register_format` (several blocks, nested, unclosed, only a closing tag), the
+        channels of GPT-OSS, and text with none of these, which is reasoning and response at once. Tags
+        in code are text, a wrapped answer is unwrapped, and tokens of chat templates at the ends are
+        dropped. Lone surrogates become U+FFFD.
 
         Args:
             text: the completion.
@@ -93,20 +95,25 @@ class Trace(_Value):
         return cls(question=question, **reading._asdict())
 
     @classmethod
-    def from_message(cls, message: Any, question: Question | None = None) -> Trace:
+    def from_message(
+        cls, message: Any, question: Question | None = None, *, finish_reason: str | None = None
+    ) -> Trace:
         """Read an assistant message of any OpenAI-like API.
 
         Args:
             message: a dict, or an object with the attributes of LiteLLM's or OpenAI's message. Reasoning is
-                read from ``reasoning_content``, ``reasoning``, ``thinking_blocks`` or content parts of type
-                ``thinking``, else from the text of ``content`` as in `from_text`.
+                read from ``reasoning_content``, ``reasoning``, ``thinking``, ``thinking_blocks``,
+                ``reasoning_details``, from the same in ``provider_specific_fields``, or from content parts
+                of type ``thinking``, and from the text of ``content`` as in `from_text`.
             question: what was asked; kept with the trace.
+            finish_reason: why the model stopped, if known. Reasoning without any content counts as cut off;
+                with a reason such as "stop" it is finished, and is the response as well.
 
         Raises:
             InvalidTraceError: ``message`` has no ``content`` and no reasoning.
         """
         is_message = isinstance(message, dict) or hasattr(message, "content")
-        reading = traces.read_message(message) if is_message else None
+        reading = traces.read_message(message, finish_reason) if is_message else None
         if reading is None or not (reading.reasoning.strip() or reading.response):
             raise InvalidTraceError(
                 f"This {type(message).__name__} holds neither content nor reasoning. Pass an assistant message "
@@ -205,6 +212,8 @@ class Candidate(_Value):
         model: the model that wrote it, or None for outputs that were handed in.
         finish_reason: why the model stopped, as the provider says it.
         usage: tokens and cost of the call, or None where one call brought several candidates.
+        refusal: the words with which the model refused to answer, or None where it did not. A refusal is not scored,
+            has no answer, and stands behind every candidate that is none.
     """
 
     index: int
@@ -214,6 +223,7 @@ class Candidate(_Value):
     model: str | None = None
     finish_reason: str | None = None
     usage: Usage | None = None
+    refusal: str | None = None
 
     @property
     def response(self) -> str:
@@ -222,8 +232,8 @@ class Candidate(_Value):
 
     @property
     def answer(self) -> str | None:
-        """The final answer that the trace states, or None."""
-        return self.trace.answer
+        """The final answer that the trace states, or None; a refusal states none."""
+        return None if self.refusal is not None else self.trace.answer
 
 
 class RerankResult(_Value):
@@ -231,7 +241,7 @@ class RerankResult(_Value):
 
     Attributes:
         candidates: every candidate that could be read, best first. Unfinished ones stand behind finished
-            ones.
+            ones, and refusals behind both.
         failures: every candidate or score that failed, with its error.
         select: how the best was chosen.
         scorer: name of the scorer.

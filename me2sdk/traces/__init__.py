@@ -6,7 +6,19 @@ Each looks at every character a bounded number of times, since traces are hostil
 
 from me2sdk.traces.answers import last_answer
 from me2sdk.traces.finish import is_cut_off
-from me2sdk.traces.reader import Reading, read_message, read_text
+from me2sdk.traces.formats import ThinkingFormat, register_format, thinking_formats
+from me2sdk.traces.messages import read_message
+from me2sdk.traces.reader import Reading, read_text
 from me2sdk.traces.text import clean
 
-__all__ = ["Reading", "clean", "is_cut_off", "last_answer", "read_message", "read_text"]
+__all__ = [
+    "Reading",
+    "ThinkingFormat",
+    "clean",
+    "is_cut_off",
+    "last_answer",
+    "read_message",
+    "read_text",
+    "register_format",
+    "thinking_formats",
+]

@@ -1,0 +1,307 @@
+"""The thinking formats: one table, from which the reader, a page of the docs and the tests are made.
+
+A format that is missing here is one row more; users add theirs with `register_format`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from typing import Final
+
+from me2sdk.errors import ConfigurationError
+
+__all__ = ["FORMATS", "ThinkingFormat", "register_format", "thinking_formats"]
+
+ANYTHING: Final = "…"  # in a form: one to thirty letters, digits and _ . -
+_LONGEST = 200
+_HF = "huggingface.co/"
+_GH = "github.com/"
+
+
+@dataclass(frozen=True)
+class ThinkingFormat:
+    """How a model marks its reasoning, and its answer where it marks that too.
+
+    In a form, ``…`` stands for one to thirty letters, digits or ``_ . -``, and a space for any white space or none.
+    Case does not matter. A form like ``<think>`` also matches with attributes.
+
+    Attributes:
+        name: the name of the row; a format registered under a name replaces the one before it.
+        opening: forms that open the reasoning. One that begins with a letter counts only where the reasoning begins.
+        closing: forms that close it. One without an opening closes all that stands before it, since chat templates
+            often open the reasoning in the prompt.
+        answer_opening: forms that open the answer.
+        answer_closing: forms that close it. An answer that is wrapped in these after the reasoning is unwrapped.
+        paired: True if the closing counts only after the opening, and the opening only where the text begins: for
+            formats in plain words.
+        exact_case: True if case matters.
+        models: which models write so.
+        source: where that is documented.
+
+    Examples:
+        >>> ThinkingFormat("mine", ("<ponder>",), ("</ponder>",)).paired
+        False
+    """
+
+    name: str
+    opening: tuple[str, ...]
+    closing: tuple[str, ...]
+    answer_opening: tuple[str, ...] = ()
+    answer_closing: tuple[str, ...] = ()
+    paired: bool = False
+    exact_case: bool = False
+    models: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        forms = (self.opening, self.closing, self.answer_opening, self.answer_closing)
+        if any(isinstance(group, str) for group in forms):
+            raise ConfigurationError(
+                f"The forms of the thinking format {self.name!r} must be tuples of texts, not one text."
+            )
+        if not self.opening or not self.closing:
+            raise ConfigurationError(f"The thinking format {self.name!r} needs an opening and a closing.")
+        for form in (form for group in forms for form in group):
+            if (
+                not 2 <= len(form) <= _LONGEST
+                or form != form.strip()
+                or not form.replace(ANYTHING, "").strip()
+            ):
+                raise ConfigurationError(
+                    f"{form!r} cannot be a form of the thinking format {self.name!r}: it needs 2 to {_LONGEST} "
+                    "characters and none of them blank at its ends."
+                )
+            if re.search(rf"{ANYTHING}\s*{ANYTHING}", form):
+                raise ConfigurationError(f"{form!r} has two {ANYTHING} side by side.")
+
+
+def _tag(name: str, models: str, source: str, *answer: str, row: str = "") -> ThinkingFormat:
+    return ThinkingFormat(
+        row or name,
+        (f"<{name}>",),
+        (f"</{name}>",),
+        tuple(f"<{tag}>" for tag in answer),
+        tuple(f"</{tag}>" for tag in answer),
+        models=models,
+        source=source,
+    )
+
+
+FORMATS: Final[tuple[ThinkingFormat, ...]] = (
+    _tag(
+        "think",
+        "DeepSeek R1 and V3, Qwen3, QwQ, Kimi K2, GLM, MiniMax M2, Nemotron, Step, Ring, OLMo 3, Granite 4.2, "
+        "SmolLM3, Phi-4 reasoning, MiMo",
+        f"{_HF}deepseek-ai/DeepSeek-R1",
+    ),
+    _tag(
+        "think",
+        "open-r1, Hunyuan A13B, AM-Thinking, Search-R1 and other GRPO recipes",
+        f"{_GH}vllm-project/vllm/pull/20625",
+        "answer",
+        row="think and answer",
+    ),
+    _tag(
+        "think",
+        "Granite 3.3, ERNIE 4.5",
+        f"{_HF}ibm-granite/granite-3.3-8b-instruct",
+        "response",
+        row="think and response",
+    ),
+    _tag(
+        "thinking", "Claude by prompt, Reflection 70B", f"{_HF}mattshumer/Reflection-Llama-3.1-70B", "output"
+    ),
+    _tag("thought", "EXAONE Deep, Gemini by its OpenAI-like API", f"{_HF}LGAI-EXAONE/EXAONE-Deep-32B"),
+    _tag("Thought", "Marco-o1", f"{_HF}AIDC-AI/Marco-o1", "Output", row="Thought and Output"),
+    _tag("thoughts", "prompts of users", f"{_GH}vllm-project/vllm/pull/14202"),
+    _tag(
+        "reasoning",
+        "GRPO recipes",
+        f"{_GH}unslothai/unsloth",
+        "answer",
+        "solution",
+        "final_answer",
+    ),
+    _tag("reason", "GRPO recipes", f"{_GH}huggingface/trl"),
+    _tag("scratchpad", "Claude by prompt", "docs.anthropic.com"),
+    _tag("REASONING_SCRATCHPAD", "Hermes", f"{_GH}NousResearch/hermes-agent/pull/12361"),
+    _tag("antThinking", "Claude by its system prompt", "docs.anthropic.com"),
+    _tag("redacted_thinking", "Cursor", f"{_GH}NousResearch/hermes-agent"),
+    _tag("budget:thinking", "LiteLLM", f"{_GH}BerriAI/litellm"),
+    _tag("seed:think", "Seed-OSS", f"{_GH}open-webui/open-webui/issues/16856"),
+    _tag("mm:think", "MiniMax M3", f"{_GH}vllm-project/vllm/issues/45687"),
+    _tag("longcat_think", "LongCat-Flash-Thinking", f"{_HF}meituan-longcat/LongCat-Flash-Thinking"),
+    ThinkingFormat(
+        "any namespace",
+        ("<…:think>", "<…:thinking>", "<…:thought>", "<…:reasoning>", "<think:…>", "<thinking:…>"),
+        ("</…:think>", "</…:thinking>", "</…:thought>", "</…:reasoning>", "</think:…>", "</thinking:…>"),
+        models="Hy3 and families to come",
+        source=f"{_GH}vllm-project/vllm/pull/48800",
+    ),
+    ThinkingFormat(
+        "any prefix",
+        ("<…_think>", "<…_thinking>", "<…_thought>"),
+        ("</…_think>", "</…_thinking>", "</…_thought>"),
+        models="names of models before the tag",
+        source=f"{_GH}NousResearch/hermes-agent/pull/42906",
+    ),
+    ThinkingFormat(
+        "LLaVA-CoT",
+        ("<SUMMARY>", "<CAPTION>", "<REASONING>"),
+        ("</SUMMARY>", "</CAPTION>", "</REASONING>"),
+        ("<CONCLUSION>",),
+        ("</CONCLUSION>",),
+        exact_case=True,
+        models="LLaVA-CoT",
+        source=f"{_GH}PKU-YuanGroup/LLaVA-CoT",
+    ),
+    ThinkingFormat(
+        "Magistral",
+        ("[THINK]",),
+        ("[/THINK]",),
+        models="Magistral, Ministral 3, Nemotron Cascade",
+        source=f"{_HF}mistralai/Magistral-Small-2509",
+    ),
+    ThinkingFormat(
+        "Kimi-VL",
+        ("◁think▷",),
+        ("◁/think▷",),
+        models="Kimi-VL-Thinking",
+        source=f"{_GH}sgl-project/sglang/pull/9192",
+    ),
+    ThinkingFormat(
+        "Gemma 4",
+        ("<|channel>thought", "<|channel>analysis", "<|channel>commentary"),
+        ("<channel|>",),
+        models="Gemma 4",
+        source=f"{_HF}google/gemma-4-26B-A4B-it",
+    ),
+    ThinkingFormat(
+        "MedGemma",
+        ("<unused94>thought",),
+        ("<unused95>",),
+        models="MedGemma 1.5",
+        source=f"{_HF}google/medgemma-1.5-4b-it",
+    ),
+    ThinkingFormat(
+        "Cohere",
+        ("<|START_THINKING|>",),
+        ("<|END_THINKING|>",),
+        ("<|START_RESPONSE|>", "<|START_TEXT|>"),
+        ("<|END_RESPONSE|>", "<|END_TEXT|>"),
+        models="Command R7B, Command A Reasoning, Command A Plus",
+        source=f"{_GH}cohere-ai/melody",
+    ),
+    ThinkingFormat(
+        "OpenThoughts",
+        ("<|begin_of_thought|>",),
+        ("<|end_of_thought|>",),
+        ("<|begin_of_solution|>",),
+        ("<|end_of_solution|>",),
+        models="OpenThinker, Sky-T1",
+        source=f"{_GH}NovaSky-AI/SkyThought",
+    ),
+    ThinkingFormat(
+        "s1",
+        ("<|im_start|>think",),
+        ("<|im_start|>answer",),
+        models="s1, s1.1",
+        source=f"{_GH}simplescaling/s1",
+    ),
+    ThinkingFormat(
+        "HyperCLOVA X",
+        ("<|im_start|>assistant/think",),
+        ("<|im_end|> <|im_start|>assistant",),
+        paired=True,
+        models="HyperCLOVA X SEED Think",
+        source=f"{_HF}naver-hyperclovax/HyperCLOVAX-SEED-Think-14B",
+    ),
+    ThinkingFormat(
+        "pipes",
+        ("<|think|>", "<|thinking|>", "<|thought|>", "<|reasoning|>"),
+        ("<|/think|>", "<|/thinking|>", "<|/thought|>", "<|/reasoning|>"),
+        models="Gemma by LiteRT-LM, fine-tunes",
+        source=f"{_GH}google-ai-edge/LiteRT-LM",
+    ),
+    ThinkingFormat(
+        "pipes with start and end",
+        (
+            "<|think_start|>",
+            "<|thinking_start|>",
+            "<|reasoning_start|>",
+            "<|begin_of_think|>",
+            "<|begin_of_thinking|>",
+        ),
+        ("<|think_end|>", "<|thinking_end|>", "<|reasoning_end|>", "<|end_of_think|>", "<|end_of_thinking|>"),
+        models="fine-tunes",
+        source=f"{_GH}NovaSky-AI/SkyThought",
+    ),
+    ThinkingFormat(
+        "openPangu",
+        ("[unused16]",),
+        ("[unused17]",),
+        models="openPangu Embedded, openPangu Ultra",
+        source="gitcode.com/ascend-tribe/openpangu-embedded-7b-model",
+    ),
+    ThinkingFormat(
+        "Granite 3.2",
+        ("Here is my thought process:", "Here's my thought process:"),
+        ("Here is my response:", "Here's my response:"),
+        paired=True,
+        models="Granite 3.2",
+        source=f"{_GH}vllm-project/vllm/pull/14202",
+    ),
+    ThinkingFormat(
+        "Apriel",
+        ("Here are my reasoning steps:",),
+        ("[BEGIN FINAL RESPONSE]",),
+        (),
+        ("[END FINAL RESPONSE]",),
+        models="Apriel 1.5 and 1.6 Thinker",
+        source=f"{_HF}ServiceNow-AI/Apriel-1.5-15b-Thinker",
+    ),
+    ThinkingFormat(
+        "GLM box",
+        ("<think>",),
+        ("</think>",),
+        ("<|begin_of_box|>",),
+        ("<|end_of_box|>",),
+        models="GLM-4.1V, GLM-4.5V, GLM-4.6V",
+        source=f"{_HF}zai-org/GLM-4.5V",
+    ),
+)
+
+_lock = threading.Lock()
+_table = FORMATS
+
+
+def thinking_formats() -> tuple[ThinkingFormat, ...]:
+    """Return the formats that are read now: those of the table, then those that were registered."""
+    return _table
+
+
+def register_format(thinking_format: ThinkingFormat) -> None:
+    """Add a thinking format for this process: every trace that is read from now on knows it.
+
+    Args:
+        thinking_format: the format. One of the same name is replaced.
+
+    Raises:
+        ConfigurationError: it is no `ThinkingFormat`.
+
+    Examples:
+        >>> from me2sdk import Trace
+        >>> from me2sdk.traces import ThinkingFormat, register_format
+        >>> register_format(ThinkingFormat("mine", ("<ponder>",), ("</ponder>",)))
+        >>> Trace.from_text("<ponder>7 * 6</ponder>42").response
+        '42'
+    """
+    global _table
+    if not isinstance(thinking_format, ThinkingFormat):
+        raise ConfigurationError(
+            f"register_format needs a me2sdk.traces.ThinkingFormat, not {type(thinking_format).__name__}."
+        )
+    with _lock:
+        _table = (*(row for row in _table if row.name != thinking_format.name), thinking_format)

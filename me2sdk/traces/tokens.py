@@ -1,0 +1,101 @@
+"""Tokens of chat templates that stay at the ends of a completion."""
+
+from __future__ import annotations
+
+import re
+
+from me2sdk.traces.patterns import Patterns
+
+__all__ = ["strip_tokens"]
+
+_TURNS = (
+    # ChatML, Llama 3 and 4, Gemma, Phi, GLM, Granite, Harmony, DeepSeek, EXAONE, Cohere, Mistral, Kimi, Seed, Solar
+    "<|im_start|>assistant",
+    "<|im_start|>",
+    "<|start_header_id|>assistant<|end_header_id|>",
+    "<|header_start|>assistant<|header_end|>",
+    "<start_of_turn>model",
+    "<|turn>model",
+    "<|start_of_role|>assistant<|end_of_role|>",
+    "<|start|>assistant",
+    "<|assistant|>",
+    "<|begin|>assistant",
+    "<|content|>",
+    "<｜Assistant｜>",
+    "[|assistant|]",
+    "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
+    "<|im_assistant|>assistant<|im_middle|>",
+    "<seed:bos>assistant",
+    "]~b]ai",
+    "<|begin_of_text|>",
+    "<|startoftext|>",
+    "<bos>",
+    "<s>",
+    "[/INST]",
+)
+_ENDS = (
+    "<|im_end|>",
+    "<|im_sep|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|eot|>",
+    "<|eom|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|user|>",
+    "<|observation|>",
+    "<|endofturn|>",
+    "<|endofprompt|>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<|eos|>",
+    "<|EOT|>",
+    "<end_of_turn>",
+    "<turn|>",
+    "<start_of_turn>user",
+    "<|im_start|>user",
+    "<end_of_utterance>",
+    "<eos>",
+    "</s>",
+    "<seed:eos>",
+    "[e~[",
+    "[EOS]",
+    "<pad>",
+    "<|pad|>",
+    "<[PAD]>",
+    "[|endofturn|]",
+    "<｜end▁of▁sentence｜>",
+    "<｜User｜>",
+    "<｜begin▁of▁sentence｜>",
+)
+_ALL = tuple(sorted({*_TURNS, *_ENDS}, key=len, reverse=True))
+_START = re.compile("|".join(map(re.escape, _ALL)))
+_SPACE = re.compile(r"\s*+")
+
+
+def strip_tokens(text: str, keep: Patterns | None = None) -> str:
+    """``text`` without the tokens of chat templates at its ends; unchanged, white space and all, if there is none.
+
+    Args:
+        text: a completion or a part of one.
+        keep: forms that stay whole at the start, though they begin with such a token.
+    """
+    start, end = 0, len(text)
+    while True:
+        at = _SPACE.match(text, start).end()  # type: ignore[union-attr]  # it matches nothing too
+        found = _START.match(text, at)
+        if found is None or (keep is not None and keep.opens(text, at)):
+            break
+        start = found.end()
+    while end > start:
+        at = end
+        while at > start and text[at - 1].isspace():
+            at -= 1
+        token = next((token for token in _ALL if text.endswith(token, start, at)), None)
+        if token is None:
+            break
+        end = at - len(token)
+    return text[start:end]
