@@ -3,6 +3,14 @@ from __future__ import annotations
 import sys
 
 import pytest
+from needs import FILES, installed
+
+_MISSING = {file: module for file, module in FILES.items() if not installed(module)}
+collect_ignore = list(_MISSING)
+
+
+def pytest_report_header() -> list[str]:
+    return [f"left out: tests/{file} needs {module}" for file, module in _MISSING.items()]
 
 
 @pytest.fixture(autouse=True)

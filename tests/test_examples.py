@@ -10,11 +10,26 @@ import sys
 from pathlib import Path
 
 import pytest
+from needs import needs
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 # Seconds that an example may take here, where other work runs beside it; 60 for the others.
 SLOW = {"train_a_small_trm": 240}
+NEEDS = {
+    "dspy_best_of_n": "dspy",
+    "grpo_gated_reward": "math_verify",
+    "inspect_best_of_n": "inspect_ai",
+    "its_hub_best_of_n": "its_hub",
+    "langchain_rerank": "langchain_core",
+    "llama_index_rerank": "llama_index",
+    "mlflow_traces": "mlflow",
+    "openai_agents_best_of_n": "agents",
+    "opentelemetry_spans": "opentelemetry",
+    "pydantic_ai_agent": "pydantic_ai",
+    "serve": "starlette",
+    "train_a_small_trm": "trl",
+}
 RUN_NOTEBOOK = """
 import sys, nbformat
 from nbclient import NotebookClient
@@ -33,7 +48,10 @@ def run(path: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=path.stem, marks=needs(*NEEDS.get(path.stem, "").split())) for path in SCRIPTS],
+)
 def test_example_runs(path: Path) -> None:
     shown = run(path)
     assert shown.strip()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import needs
 
 from me2sdk.adapters import _gathering
 from me2sdk.adapters.verl import compute_score, compute_score_batch, compute_score_sync
@@ -117,6 +118,7 @@ def test_a_second_event_loop_works_too() -> None:
         assert asyncio.run(as_verl(RIGHT))["r_v"] == 1
 
 
+@needs("math_verify")
 def test_threads_may_call_the_form_without_await_and_are_gathered() -> None:
     assert not inspect.iscoroutinefunction(compute_score_sync)  # or verl's "remote" manager refuses it
     scorer, handler = Scorer(), signal.getsignal(signal.SIGALRM)

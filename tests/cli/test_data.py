@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from needs import needs
 from openai_server import OpenAIServer, Request, error
 from pipeline_doubles import config, reply
 
@@ -27,6 +28,7 @@ def served(server: OpenAIServer) -> list[str]:
     return ["--set", f"params.api_base={server.url}"]
 
 
+@needs("pyarrow")
 def test_build_writes_pairs_and_says_what_it_did(me2: Me2, file: str, tmp_path: Path) -> None:
     with OpenAIServer(reply) as server:
         done = me2("data", "build", file, *served(server))
@@ -42,6 +44,7 @@ def test_build_writes_pairs_and_says_what_it_did(me2: Me2, file: str, tmp_path: 
     assert (again.code, report.usage.calls, report.pairs.kept) == (0, 0, len(pairs))
 
 
+@needs("pyarrow")
 def test_build_reports_failed_items_with_exit_code_3(me2: Me2, file: str) -> None:
     def sometimes(request: Request) -> Any:
         return error(400, "no {key}") if request.number == 3 else reply(request)
@@ -57,6 +60,7 @@ def test_build_reports_failed_items_with_exit_code_3(me2: Me2, file: str) -> Non
     assert BuildReport.model_validate_json(again.out).stages[0].done == 1
 
 
+@needs("pyarrow")
 def test_build_says_why_it_stopped(me2: Me2, file: str) -> None:
     with OpenAIServer(reply) as server:
         done = me2(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from judge_doubles import GOOD
+from needs import needs
 from openai_server import OpenAIServer, Reply, Request
 from scoring_server import ScoringServer
 
@@ -127,6 +128,7 @@ def test_pairs_with_wrong_settings(me2: Me2, preferences: str) -> None:
     assert me2("eval", "pairs", "/no/such/file.jsonl").code == 2
 
 
+@needs("matplotlib")
 def test_bon_with_curve_and_csv(me2: Me2, candidates: str, tmp_path: Path) -> None:
     picture, lines = tmp_path / "curve.svg", tmp_path / "curve.csv"
     done = me2("eval", "bon", candidates, "--scorer", "longest", "--png", str(picture), "--csv", str(lines))

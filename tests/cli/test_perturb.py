@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from needs import needs
 
 from me2sdk.train.preferences import read_preferences
 
@@ -21,7 +22,7 @@ def traces(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["pairs.jsonl", "pairs.parquet"])
+@pytest.mark.parametrize("name", ["pairs.jsonl", pytest.param("pairs.parquet", marks=needs("pyarrow"))])
 def test_pairs_are_written(me2, traces: Path, tmp_path: Path, name: str) -> None:  # type: ignore[no-untyped-def]
     done = me2("data", "perturb", str(traces), "--output", str(tmp_path / name), "--seed", "3")
     assert done.code == 0, done.err

@@ -220,7 +220,7 @@ def test_without_peft_the_extra_is_named(adapter: Path, monkeypatch: pytest.Monk
 HUB = """
 from me2sdk import TRMScorer
 for name in ("tests/adapter", "tests/whole"):
-    print(TRMScorer(name, revision="main").score("Q", ["So 17 times 3 is 51."])[0])
+    print(TRMScorer(name, revision="main", dtype="float32").score("Q", ["So 17 times 3 is 51."])[0])
 """
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import needs
 from pipeline_doubles import config
 
 from me2sdk.errors import ConfigurationError
@@ -83,7 +84,14 @@ def write_source(folder: Path, kind: str, records: list[dict[str, Any]]) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "parquet", "folder"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "jsonl",
+        pytest.param("parquet", marks=needs("pyarrow")),
+        pytest.param("folder", marks=needs("datasets")),
+    ],
+)
 def test_prompts_come_from_files_and_data_sets(kind: str, tmp_path: Path) -> None:
     records = [
         {"q": "One?", "a": "1", "more": 5},
@@ -122,12 +130,12 @@ def test_prompts_may_be_chat_messages(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("none.jsonl", None, "Cannot read"),
-        ("none.parquet", None, "Cannot read"),
-        ("bad.parquet", "x", "Cannot read"),
+        pytest.param("none.parquet", None, "Cannot read", marks=needs("pyarrow")),
+        pytest.param("bad.parquet", "x", "Cannot read", marks=needs("pyarrow")),
         ("bad.jsonl", "{", "Line 1 of .* is not JSON"),
         ("list.jsonl", "[1]", "not a JSON object"),
         ("empty.jsonl", '{"question": "", "answer": ""}', "There are no prompts"),
-        ("no_such_data_set", None, "neither"),
+        pytest.param("no_such_data_set", None, "neither", marks=needs("datasets")),
     ],
 )
 def test_sources_that_cannot_be_used(name: str, text: str | None, message: str, tmp_path: Path) -> None:

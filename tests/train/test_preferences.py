@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import needs
 
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Trace
@@ -20,7 +21,7 @@ def pair(question: str = "What is 2 + 2?", **fields: object) -> Preference:
     )
 
 
-@pytest.mark.parametrize("name", ["pairs.jsonl", "pairs.parquet"])
+@pytest.mark.parametrize("name", ["pairs.jsonl", pytest.param("pairs.parquet", marks=needs("pyarrow"))])
 def test_pairs_come_back_as_written(name: str, tmp_path: Path) -> None:
     pairs = [
         pair(
@@ -38,6 +39,7 @@ def test_pairs_come_back_as_written(name: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@needs("datasets")
 def test_records_of_the_published_form_are_read(tmp_path: Path) -> None:
     import datasets
 

@@ -3,11 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from needs import needs
 
 from me2sdk.errors import ConfigurationError
 from me2sdk.train._records import pyarrow_parquet, read_records
 
 
+@needs("datasets")
 def test_records_of_each_kind_of_file_come_with_their_place(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"n": 1}\n\n{"n": 2}\n')
     assert [(place.partition(" of")[0], record) for place, record in read_records(tmp_path / "a.jsonl")] == [
@@ -25,10 +27,12 @@ def test_records_of_each_kind_of_file_come_with_their_place(tmp_path: Path) -> N
     [
         ("a.jsonl", '{"n": 1}\n{', "Line 2 of .* is not JSON"),
         ("a.jsonl", "[1]\n", "Line 1 of .* is not a JSON object"),
-        ("a.parquet", "no parquet", "Cannot read"),
+        pytest.param("a.parquet", "no parquet", "Cannot read", marks=needs("pyarrow")),
         ("b.jsonl", None, "Cannot read"),
-        ("b.parquet", None, "Cannot read"),
-        ("nothing", None, "neither a .jsonl or .parquet file nor a data set"),
+        pytest.param("b.parquet", None, "Cannot read", marks=needs("pyarrow")),
+        pytest.param(
+            "nothing", None, "neither a .jsonl or .parquet file nor a data set", marks=needs("datasets")
+        ),
     ],
 )
 def test_what_cannot_be_read_is_said(name: str, content: str | None, message: str, tmp_path: Path) -> None:
