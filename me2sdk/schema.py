@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from me2sdk import traces
 from me2sdk._choices import Select
 from me2sdk.errors import InvalidTraceError
+from me2sdk.traces.answers import final_answer
 
 __all__ = [
     "BestOfNResult",
@@ -123,12 +124,14 @@ class Trace(_Value):
 
     @property
     def answer(self) -> str | None:
-        r"""The final answer as text, from the response, else from the reasoning; None if none is marked.
+        r"""The final answer as text; None if none is stated.
 
-        The last ``\boxed{…}``, else the last ``Final answer: …``, else the last ``#### …``.
+        The response decides: what it marks (``<answer>…</answer>``, the last ``\boxed{…}``, else the last "Final
+        answer: …", "Answer: …", "The answer is …" or ``#### …``), or the one number of a short sentence that
+        affirms it ("There are 42 jars."). The reasoning is looked at only where the response says nothing that
+        could differ from it.
         """
-        answer = traces.last_answer(self.response) if self.response else None
-        return answer or (None if self.truncated else traces.last_answer(self.reasoning))
+        return final_answer(self.reasoning, self.response, self.truncated)
 
 
 class Usage(_Value):

@@ -1,56 +1,170 @@
-"""Which final answer a text states."""
+r"""Which final answer a text states.
+
+An answer is taken where the text says that it is one, never where it merely mentions a value. Every pattern
+is bounded, so that hostile text costs no more than prose.
+"""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["last_answer"]
+from me2sdk.traces.boxes import boxed_answers
+from me2sdk.traces.sentences import affirms, single_number
 
-_BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
-_FINAL = re.compile(
-    r"\bfinal[ \t]+answer\b[*_`\"']{0,4}[ \t]{0,4}(?::|=|\bis\b:?)[*_ \t]{0,8}(?:\n\s{0,8})?([^\n]+)",
+__all__ = ["final_answer", "last_answer"]
+
+_LEAD = r"(?:^|(?<=[.!?])[ \t])[ \t>#*_\"'-]{0,8}"
+_PHRASES = (
+    # Final answer: 42. / Final answer is 42
+    re.compile(
+        r"\bfinal[ \t]+answer\b[*_`\"']{0,4}[ \t]{0,4}(?::|=|\bis\b:?)[*_ \t]{0,8}(?:\n\s{0,8})?([^\n]+)",
+        re.IGNORECASE,
+    ),
+    # Answer: 42, at the start of a line or sentence
+    re.compile(
+        rf"{_LEAD}(?:the[ \t]|my[ \t]|correct[ \t]){{0,2}}(?:answer|ans\.?)[*_`]{{0,3}}[ \t]{{0,4}}[:=][*_ \t]{{0,8}}"
+        r"(?:\n\s{0,8})?([^\n]+)",
+        re.IGNORECASE | re.MULTILINE,
+    ),
+    # The answer is 42. / The answer to the question is 42. / The correct option is B.
+    re.compile(
+        r"\b(?:answer|(?:correct|right|best)[ \t](?:option|choice))[*_`]{0,3}[ \t]"
+        r"(?:(?:to|for|of)[ \t][^\n.:;]{1,80}?[ \t])?"
+        r"(?:is|must[ \t]be|would[ \t]be|will[ \t]be|=)\b:?[ \t]{1,4}"
+        r"(?:(?:therefore|thus|then|simply|hence|clearly|just|indeed)[ \t])?([^\n]+)",
+        re.IGNORECASE,
+    ),
+)
+_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+_HASHES = re.compile(r"(?:^|(?<=\s))####(?!#)[ \t]*([^\n#]+)", re.MULTILINE)
+_NUMERAL = re.compile(r"[-+]?[$€£]?\s?-?\d[\d,.]{0,40}(?:/\d{1,20})?\s?%?")
+_HEADING = re.compile(
+    r"(?:step|part|case|section|solution|conclusion|summary|answer|final answer|result|check|verification|note"
+    r"|approach|explanation|method|analysis|problem|question|chapter|example)\b|\d{1,3}[.)]\s",
     re.IGNORECASE,
 )
-_HASHES = re.compile(r"####[ \t]*([^\n]+)")
+_BARE = re.compile(
+    r"(?:yes|no|true|false|\(?[A-J]\)?)[.!]?|[-+]?[$€£]?\d[\d,.]{0,40}(?:/\d{1,20})?\s?%?\.?", re.IGNORECASE
+)
+# St. Louis and B. Forty-two go on; "42. I hope" does not.
+_SENTENCE_END = re.compile(r"(?<!\b[A-Z])(?<!\b[A-Z][a-z])[.!](?:\*\*|[$\")])?[ \t]{1,4}(?=[A-Z*\"(])")
+_CLAUSE = re.compile(r",[ \t](?:because|since|as|which|so|but|not|and not|where|given)\b.*", re.IGNORECASE)
+_PLACEHOLDERS = frozenset(
+    "|answer|your answer|final answer|your final answer|the answer|the final answer|answer here|your answer here|ans"
+    "|result|number|expression|final result|value|letter|option|…|...|..|\\ldots|\\dots|\\cdots|?|_|__|___|[answer]"
+    "|<answer>|[your answer]|{answer}|insert answer here|see above|as above|below|as follows|the following".split(
+        "|"
+    )
+)
 
 
 def last_answer(text: str) -> str | None:
-    """The final answer that ``text`` states, or None.
+    r"""The final answer that ``text`` marks as such, or None.
 
-    Looked for in this order, the last of its kind each: ``\\boxed{…}`` (braces may nest), ``Final answer:
-    …``, ``#### …``.
+    Looked for in this order: ``<answer>…</answer>`` behind the last box, the last ``\boxed{…}`` (several in one
+    breath are one answer: ``\boxed{2} and \boxed{3}`` is "2, 3"), then the last of "Final answer: …",
+    "Answer: …", "The answer is …" and ``#### …``. A Markdown heading is no answer, nor is a placeholder such
+    as ``\boxed{answer}``, nor what a sentence denies, asks or supposes ("I doubt that the answer is 42").
     """
-    boxed = _last_boxed(text)
-    if boxed:
+    place, boxed = boxed_answers(text, _is_placeholder)
+    tag = _last_tag(text)
+    if tag is not None and (boxed is None or place < tag[1]):
+        inside = boxed_answers(tag[2], _is_placeholder)[1] or _cleaned(tag[2])
+        if inside and "\n\n" not in inside:
+            return _marked(inside) or inside
+    if boxed is not None:
         return boxed
-    for pattern in (_FINAL, _HASHES):
-        found = None
-        for found in pattern.finditer(text):  # noqa: B007 - the last one is wanted
-            pass
-        if found and (answer := found[1].strip().strip("*_` \t").removesuffix(".").strip().strip("*_` ")):
-            return _last_boxed(answer) or answer
-    return None
+    return _marked(text)
 
 
-def _last_boxed(text: str) -> str | None:
-    best: tuple[int, int, int, int] | None = None  # content start and end, then start and end with its braces
-    stack: list[tuple[int, int] | None] = []  # where each open box and its content start; None: a plain brace
-    for token in _BRACES.finditer(text):
-        if token[0] == "{":
-            stack.append(None)
-        elif token[0] == "}":
-            box = stack.pop() if stack else None
-            if box is None:
+def final_answer(reasoning: str, response: str | None, truncated: bool) -> str | None:
+    """The answer of a completion: the response decides, before the reasoning.
+
+    Where the response marks no answer, it is all that the response says where that is one value: "There are 42
+    jars." says 42; "It is not 42." and "41 or 42" say nothing that could be taken for an answer. The reasoning
+    counts only where it was finished and the response says nothing that could differ from it.
+    """
+    said = (response or "").strip()
+    answer = last_answer(said) or _whole(said)
+    if answer is not None or truncated:
+        return answer
+    if response == reasoning:
+        return None
+    thought = last_answer(reasoning)
+    if thought is None or not said:
+        return thought
+    values_differ = re.search(r"\d", said) is not None and not (thought in said and affirms(said[:4000]))
+    return None if values_differ else thought
+
+
+def _whole(said: str) -> str | None:
+    if len(said) <= 60 and (bare := said.strip("*_$` \t")) and _BARE.fullmatch(bare):
+        return bare.rstrip(".!")
+    return single_number(said)
+
+
+def _marked(text: str) -> str | None:
+    best: tuple[int, str] | None = None
+    for pattern in _PHRASES:
+        for match in pattern.finditer(text):
+            if best is not None and match.start(1) <= best[0]:
                 continue
-            start, content = box
-            if (
-                best
-                and best[2] >= content
-                and not (text[content : best[2]] + text[best[3] : token.start()]).strip()
-            ):
-                best = (best[0], best[1], start, token.end())  # a box around nothing but a box
-            else:
-                best = (content, token.start(), start, token.end())
-        elif token[0].endswith("{") and len(token[0]) > 2:
-            stack.append((token.start(), token.end()))
-    return (text[best[0] : best[1]].strip() or None) if best else None
+            if (answer := _stated(text, match)) is not None:
+                best = (match.start(1), answer)
+    for match in _HASHES.finditer(text):
+        if best is not None and match.start(1) <= best[0]:
+            continue
+        answer = _cleaned(match[1])
+        if answer and not _is_heading(text, match, answer):
+            best = (match.start(1), answer)
+    return best[1] if best else None
+
+
+def _stated(text: str, match: re.Match[str]) -> str | None:
+    before = text[max(0, match.start() - 80) : match.start()]
+    if not affirms(re.split(r"[.!?\n]", before)[-1]):
+        return None
+    said = match[1][:2000]
+    for pattern in _PHRASES:  # Final answer: The final answer is 42.
+        if inner := pattern.search(said):
+            said = inner[1]
+    cut = _SENTENCE_END.search(said)
+    said = _CLAUSE.sub("", said[: cut.start()] if cut else said)
+    if said.rstrip().endswith("?"):
+        return None
+    return boxed_answers(said, _is_placeholder)[1] or _cleaned(said)
+
+
+def _is_heading(text: str, match: re.Match[str], answer: str) -> bool:
+    if _NUMERAL.fullmatch(answer):
+        return False
+    alone = not text[text.rfind("\n", 0, match.start()) + 1 : match.start()].strip()
+    is_last = not text[match.end() :].strip()
+    return not (alone and is_last) or answer.endswith(":") or _HEADING.match(answer) is not None
+
+
+def _last_tag(text: str) -> tuple[int, int, str] | None:
+    """Start, end and content of the last closed ``<answer>``."""
+    found: tuple[int, int, str] | None = None
+    opened: re.Match[str] | None = None
+    for tag in _TAG.finditer(text):
+        if not tag[1]:
+            opened = tag
+        elif opened is not None:
+            found = (opened.start(), tag.end(), text[opened.end() : tag.start()].strip())
+            opened = None
+    return found
+
+
+def _cleaned(answer: str) -> str | None:
+    answer = answer.strip().strip("*_` \t").removesuffix(".").strip().strip("*_` ")
+    return None if _is_placeholder(answer) else answer
+
+
+def _is_placeholder(answer: str) -> bool:
+    plain = (
+        re.sub(r"\\(?:text|mathrm|textbf|mathbf)\s?\{([^{}]{0,60})\}", r"\1", answer[:100])
+        if "\\" in answer[:100]
+        else answer[:100]
+    )
+    return plain.strip(" .*_:") == "" or plain.strip().casefold() in _PLACEHOLDERS

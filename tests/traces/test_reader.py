@@ -151,7 +151,7 @@ def test_from_text_refuses_bytes() -> None:
         ("**Final Answer**\n\n" + r"\boxed{9}", "9"),
         ("Final answer: 1\nFinal answer: 2", "2"),
         (r"Final answer: 1 but \boxed{2}", "2"),
-        ("the answer is 3", None),
+        ("the answer is 3", "3"),
         ("", None),
     ],
 )

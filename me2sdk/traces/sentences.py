@@ -1,0 +1,63 @@
+"""What one sentence affirms: the single number of "There are 42 jars.", and nothing of "It is not 42."."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["affirms", "single_number"]
+
+_LONGEST = 160
+_NUMBER = re.compile(
+    r"(?<![\w.,/^:-])([-+]?[$€£]?\d{1,3}(?:,\d{3}){1,9}(?:\.\d{1,20})?|[-+]?[$€£]?\d{1,40}(?:\.\d{1,20}|/\d{1,20})?)(\s?%)?(?![\w^:]|[.,/]\d)"
+)
+_DOUBT = re.compile(
+    r"\b(?:not|no|never|none|neither|nor|cannot|without|wrong|incorrect|false|isn|aren|wasn|don|doesn|didn|won|can't|n't"
+    r"|maybe|perhaps|possibly|probably|might|may|could|would|should|unsure|uncertain|unclear|guess|guessing|think so"
+    r"|doubt|if|unless|whether|suppose|supposing|assume|assuming|either|or|instead|except|but|rather)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+_BOUND = re.compile(
+    r"\b(?:between|from|more|less|fewer|greater|smaller|larger|least|most|over|under|above|below|up to|than|about"
+    r"|around|approximately|roughly|nearly|almost|some|range|every|each|per|of the|out of|half|twice|double|dozen|third"
+    r"|quarter|hundred|thousand|million|billion|trillion|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty"
+    r"|questions?|steps?|chapter|page|figure|room|number|option|equation|line|try|attempt|method|ways to|digits?)\b",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def affirms(text: str) -> bool:
+    """Whether nothing in these words denies, doubts, asks or supposes."""
+    return _DOUBT.search(text) is None
+
+
+def single_number(text: str) -> str | None:
+    """The number that one short sentence states, as it is written, or None.
+
+    Only a sentence that affirms it and holds no other number counts, since any other number could be a part
+    of the question, a bound, or a guess.
+    """
+    text = text.strip().strip("*_ \t")
+    if len(text) > _LONGEST or "\n" in text or "?" in text:
+        return None
+    text = re.sub(r"\\[()\[\]]|\*\*|(?<!\w)\$(?=\S{1,40}\$)|(?<=\d)\$(?!\d)", "", text)
+    found = list(_NUMBER.finditer(text))
+    if len(found) != 1 or sum(map(str.isdigit, text)) != sum(map(str.isdigit, found[0][0])):
+        return None
+    number = found[0]
+    before, after = text[: number.start()], text[number.end() :].rstrip()
+    words = _WORD.findall(before) + _WORD.findall(after)
+    if (
+        len(words) < 2
+        or re.search(r"[.!:;]\s", before + " " + after.lstrip(".!"))
+        or re.search(r"[\\=<>^*{}~≈≠]", text)
+    ):
+        return None
+    if not affirms(text) or _BOUND.search(text):
+        return None
+    label = re.search(r"(?<=\s)[A-Z]\w*\s?$|^\w+\s?$", before)  # on March 7; Room 7
+    if label and not label[0].strip().islower() and len(words) < 4:
+        return None
+    if label and re.search(r"\s[A-Z]\w*\s?$", before):
+        return None
+    return (number[1] + (number[2] or "").strip()).strip()
