@@ -105,7 +105,8 @@ def _pieces(response: Any) -> Iterator[Any]:
     if reasoning := getattr(message, "reasoning_content", None):
         yield piece(role="assistant", reasoning_content=reasoning)
     calls = [{**call.model_dump(), "index": place} for place, call in enumerate(message.tool_calls or ())]
-    said = piece(role="assistant", content=message.content or "", tool_calls=calls or None)
+    beside = {name: said for name in ("function_call", "refusal") if (said := getattr(message, name, None))}
+    said = piece(role="assistant", content=message.content or "", tool_calls=calls or None, **beside)
     said._hidden_params = {name: response._hidden_params[name] for name in ("me2sdk", "response_cost")}
     yield said
     yield from last_pieces(response.choices[0].finish_reason, getattr(response, "usage", None))

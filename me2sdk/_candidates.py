@@ -28,6 +28,8 @@ from me2sdk.schema import (
 from me2sdk.scorers import Scorer, TRMScorer
 from me2sdk.scorers._base import ask_scorer, scorer_name
 from me2sdk.select import order
+from me2sdk.traces import is_cut_off
+from me2sdk.traces.refusals import refusal_of
 from me2sdk.verify import agroup_answers
 
 _log = logging.getLogger(__name__)
@@ -128,33 +130,57 @@ async def _sample(
 
 
 def _candidate(generation: Generation, question: Question) -> Candidate:
-    trace = Trace.from_message(generation.message, question)
-    if generation.finish_reason == "length":
-        trace = trace.model_copy(update={"truncated": True})
+    trace, refusal = read_answer(generation.message, question, generation.finish_reason)
     return Candidate(
         index=generation.index,
         trace=trace,
         model=generation.model,
         finish_reason=generation.finish_reason,
         usage=generation.usage,
+        refusal=refusal,
     )
 
 
-def read_candidate(item: str | Trace | Message, question: Question | None) -> Trace:
-    """A candidate that was handed in, as a `Trace`.
+def read_answer(
+    message: Any, question: Question | None, finish_reason: str | None = None
+) -> tuple[Trace, str | None]:
+    """An assistant message as a `Trace`, and the words of its refusal, which are the response then.
+
+    Raises:
+        InvalidTraceError: it holds nothing that can be read; a reason that says so is named.
+    """
+    refusal = refusal_of(message, finish_reason)
+    if refusal is not None:
+        thoughts = message.get("reasoning_content") if isinstance(message, dict) else None
+        trace = Trace.from_message({"content": refusal, "reasoning_content": thoughts}, question)
+        return trace, refusal
+    try:
+        trace = Trace.from_message(message, question, finish_reason=finish_reason)
+    except InvalidTraceError as error:
+        if not is_cut_off(finish_reason):
+            raise
+        raise InvalidTraceError(
+            f"The model was cut off before it wrote anything (finish reason {finish_reason!r})."
+        ) from error
+    return (trace.model_copy(update={"truncated": True}) if is_cut_off(finish_reason) else trace), None
+
+
+def read_candidate(item: str | Trace | Message, question: Question | None) -> tuple[Trace, str | None]:
+    """A candidate that was handed in, as a `Trace`, and the words of its refusal.
 
     Raises:
         InvalidTraceError: it cannot be read, or holds nothing to score.
     """
+    refusal: str | None = None
     if isinstance(item, Trace):
         trace = item if item.question is not None else item.model_copy(update={"question": question})
     elif isinstance(item, str):
         trace = Trace.from_text(item, question)
     else:
-        trace = Trace.from_message(item, question)
+        trace, refusal = read_answer(item, question)
     if not trace.reasoning.strip():
         raise InvalidTraceError("The candidate is empty: there is nothing to score.")
-    return trace
+    return trace, refusal
 
 
 async def _tell(on_candidate: OnCandidate | None, candidate: Candidate) -> None:
@@ -194,7 +220,24 @@ async def score_candidates(
     failures: list[Failure],
     spans: Candidates,
 ) -> list[Candidate]:
-    """Candidates with their rewards. If a batch fails its candidates are scored one by one; failures are recorded."""
+    """Candidates with their rewards; refusals have none. If a batch fails its candidates are scored one by one.
+
+    Failures are recorded.
+    """
+    refused = [candidate for candidate in candidates if candidate.refusal is not None]
+    for candidate in refused:
+        spans.end(candidate.index, candidate=candidate, scorer=scorer_name(scorer))
+    candidates = [candidate for candidate in candidates if candidate.refusal is None]
+    return [*await _scored(scorer, question, candidates, failures, spans), *refused]
+
+
+async def _scored(
+    scorer: Scorer,
+    question: Question | None,
+    candidates: list[Candidate],
+    failures: list[Failure],
+    spans: Candidates,
+) -> list[Candidate]:
     if not candidates:
         return []
     try:
@@ -204,7 +247,7 @@ async def score_candidates(
             return [
                 c
                 for candidate in candidates
-                for c in await score_candidates(scorer, question, [candidate], failures, spans)
+                for c in await _scored(scorer, question, [candidate], failures, spans)
             ]
         failures.append(failure(candidates[0].index, "score", error, candidates[0].model))
         spans.end(
@@ -235,10 +278,11 @@ async def ordered(
     Raises:
         ScoringError: the order needs rewards, and no candidate has one.
     """
-    if candidates and select != "vote" and all(candidate.score is None for candidate in candidates):
+    scorable = [candidate for candidate in candidates if candidate.refusal is None]
+    if scorable and select != "vote" and all(candidate.score is None for candidate in scorable):
         first = next(failure for failure in failures if failure.stage == "score")
         raise ScoringError(
-            f"None of the {len(candidates)} candidates could be scored. {first.error}: {first.message} "
+            f"None of the {len(scorable)} candidates could be scored. {first.error}: {first.message} "
             "The candidates are in .partial.",
             partial=RerankResult(candidates=tuple(candidates), failures=tuple(failures), select=select),
         )

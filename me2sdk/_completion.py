@@ -71,7 +71,8 @@ def completion(
 
     Returns:
         LiteLLM's own ``ModelResponse``: ``choices[0]`` is the best. ``usage`` counts all answers sampled, and
-        ``_hidden_params["me2sdk"]`` is the whole `BestOfNResult`.
+        ``_hidden_params["me2sdk"]`` is the whole `BestOfNResult`. Where the model refused every time, the refusal
+        comes back as ``litellm.completion`` gives it, in ``message.refusal``.
 
     Raises:
         GenerationError: no answer came back.

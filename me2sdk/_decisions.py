@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 
 from me2sdk.errors import InvalidTraceError
 from me2sdk.schema import Message, Trace
+from me2sdk.traces import is_cut_off
+from me2sdk.traces.refusals import refusal_of
 from me2sdk.verdicts import Vote
 
 __all__ = ["Choice", "Reading", "Tally", "read_decision", "settled", "tally"]
@@ -65,16 +67,20 @@ def read_decision(message: Message, finish_reason: str | None = None) -> Reading
         message: the assistant message.
         finish_reason: why the model stopped, as the provider says it.
     """
+    refusal = refusal_of(message, finish_reason)
+    if refusal is not None:
+        return Reading(None, "", refusal, "it was a refusal to judge")
     try:
-        trace = Trace.from_message(message)
+        trace = Trace.from_message(message, finish_reason=finish_reason)
     except InvalidTraceError:
-        return Reading(None, "", "", "it was empty")
+        cut = is_cut_off(finish_reason)
+        return Reading(None, "", "", "it was cut off before the decision" if cut else "it was empty")
     said = (trace.response or "").strip()
     if trace.truncated or not said:
         return Reading(None, "", said, "it was cut off before the decision")
     start, end, choice = _find(said)
     if choice is None:
-        cut = finish_reason == "length"
+        cut = is_cut_off(finish_reason)
         problem = "it was cut off before the decision" if cut else "it does not end with one clear decision"
         return Reading(None, said, said, problem)
     # The reason stands before the decision, or behind it where the judge turned them round.

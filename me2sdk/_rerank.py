@@ -77,7 +77,8 @@ def best_of_n(
     """Sample ``n`` answers from a model and return them best-reasoned first (paper §5.3).
 
     Each candidate is scored when it arrives, while others are still being generated. A candidate that fails
-    is recorded and the others go on.
+    is recorded and the others go on. One in which the model refuses to answer says so in ``refusal``; it is not
+    scored and stands behind all others, so that ``best.refusal`` is set only where nothing but refusals came.
 
     Args:
         question: the question, or a list of chat messages.
@@ -148,7 +149,8 @@ async def arerank(
         for index, item in enumerate(candidates):
             spans.start(index)
             try:
-                read.append(Candidate(index=index, trace=read_candidate(item, question)))
+                trace, refusal = read_candidate(item, question)
+                read.append(Candidate(index=index, trace=trace, refusal=refusal))
             except InvalidTraceError as error:
                 failures.append(failure(index, "read", error))
                 spans.end(index, failure=failures[-1])
@@ -178,7 +180,8 @@ def rerank(
         select: as in `best_of_n`.
 
     Returns:
-        A `RerankResult`. Each candidate keeps its place in the input as ``.index``.
+        A `RerankResult`. Each candidate keeps its place in the input as ``.index``; a message with a refusal says
+        so in ``.refusal`` and stands last.
 
     Raises:
         InvalidTraceError: there are no candidates.

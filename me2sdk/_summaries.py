@@ -87,7 +87,8 @@ async def _batch(
             break
         model = generation.model
         try:
-            said = Trace.from_message(generation.message).response or ""
+            read = Trace.from_message(generation.message, finish_reason=generation.finish_reason)
+            said = read.response or ""
         except InvalidTraceError:
             said = ""
         found = {int(number): " ".join(text.split()) for number, text in _LINE.findall(said)}

@@ -19,6 +19,7 @@ from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.llm._answer import estimate_tokens
 from me2sdk.schema import Message, Question, Trace
 from me2sdk.scorers._text import SEAMS, read_scoring_text
+from me2sdk.traces.refusals import refusal_of
 
 __all__ = ["embeddings", "rerank", "score"]
 
@@ -112,12 +113,14 @@ def _traces(
     traces: list[Any] = []
     for index, item in enumerate(items):
         try:
-            trace = read_candidate(item, question)
+            trace, refusal = read_candidate(item, question)
+            if refusal is not None:
+                raise InvalidTraceError("This is a refusal: there is nothing to score.")
         except (InvalidTraceError, TypeError, AttributeError) as error:
             if not skip:
                 said = str(error) if isinstance(error, InvalidTraceError) else "This is no assistant message."
                 raise ApiError(400, f"{name}.{index}: {said}", param=name, code="invalid_trace") from None
-            traces.append("")
+            traces.append(item if isinstance(item, dict) and refusal_of(item) is not None else "")
             continue
         if len(trace.reasoning) + len(trace.response or "") > 2 * settings.max_trace_characters:
             raise _too_long(core, name, index)

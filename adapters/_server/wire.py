@@ -15,7 +15,8 @@ from me2sdk.schema import BestOfNResult, Candidate, Message, RerankResult, Usage
 __all__ = ["Answer", "chunks", "completion", "failures"]
 
 _PIECE = 200  # characters of a chunk's text
-_OWN_CHUNKS = ("role", "reasoning_content", "content", "tool_calls")
+_OWN_CHUNKS = ("role", "reasoning_content", "content", "tool_calls", "refusal")
+_REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call")
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,29 @@ class Answer:
         return self.result.candidates[: self.choices]
 
     def message(self, candidate: Candidate) -> Message:
-        """The message as the upstream sent it."""
-        return self.generations[candidate.index].message
+        """The message as the upstream sent it, with a refusal where OpenAI's clients look for it."""
+        message = self.generations[candidate.index].message
+        if candidate.refusal is None or message.get("refusal"):
+            return message
+        # Said in a finish reason alone: what there is of content is the refusal, or is to be thrown away.
+        return {**message, "content": None, "refusal": candidate.refusal}
 
     def ending(self, candidate: Candidate) -> dict[str, Any]:
         """Why the message ended, and its log-probabilities where the upstream gave them."""
-        calls = self.message(candidate).get("tool_calls")
+        message = self.message(candidate)
+        calls, call = message.get("tool_calls"), message.get("function_call")
         raw = self.generations[candidate.index].raw
         logprobs = getattr(raw.choices[0], "logprobs", None) if getattr(raw, "choices", None) else None
         dump = getattr(logprobs, "model_dump", None)
+        natural = "tool_calls" if calls else "function_call" if call else "stop"
+        reason = candidate.finish_reason or natural
+        # Clients check the reason against OpenAI's five. The upstream's own goes beside it, where OpenRouter has it.
+        known = reason in _REASONS
+        openai = reason if known else "length" if candidate.trace.truncated else natural
         return {
-            "finish_reason": candidate.finish_reason or ("tool_calls" if calls else "stop"),
-            "logprobs": dump(mode="json") if dump else logprobs,
+            "finish_reason": openai,
+            **({} if known else {"native_finish_reason": reason}),
+            "logprobs": dump(mode="json", warnings=False) if dump else logprobs,
         }
 
     @property
@@ -70,6 +82,7 @@ class Answer:
         told: dict[str, Any] = {
             "n": self.n,
             "answered": len(result.candidates),
+            "refused": sum(candidate.refusal is not None for candidate in result.candidates),
             "reward": result.best.score,
             "scorer": result.scorer,
             "select": result.select,
@@ -89,6 +102,7 @@ class Answer:
             "message": self.message(candidate),
             "finish_reason": candidate.finish_reason,
             "truncated": candidate.trace.truncated,
+            "refusal": candidate.refusal,
             "score_truncated": candidate.score_truncated,
             "usage": _usage(candidate.usage) if candidate.usage else None,
         }
@@ -161,7 +175,7 @@ def chunks(answer: Answer, include_usage: bool) -> Iterator[dict[str, Any]]:
 def _deltas(message: Message) -> Iterator[dict[str, Any]]:
     rest = {name: value for name, value in message.items() if name not in _OWN_CHUNKS}
     yield {"role": "assistant", "content": "", **rest}
-    for name in ("reasoning_content", "content"):
+    for name in ("reasoning_content", "content", "refusal"):
         text = message.get(name)
         if isinstance(text, str):
             yield from ({name: text[start : start + _PIECE]} for start in range(0, len(text), _PIECE))

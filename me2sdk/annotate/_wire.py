@@ -14,6 +14,7 @@ from typing import Any
 from me2sdk.annotate._types import Annotation
 from me2sdk.errors import InvalidTraceError
 from me2sdk.schema import Trace
+from me2sdk.traces import is_cut_off
 
 __all__ = ["own_words", "read_annotation", "read_window"]
 
@@ -49,10 +50,10 @@ def own_words(message: Any, finish_reason: str | None = None) -> str:
     the last line is left out too: it may be half of an id.
     """
     try:
-        text = Trace.from_message(message).response or ""
+        text = Trace.from_message(message, finish_reason=finish_reason).response or ""
     except InvalidTraceError:
         return ""
-    return text.rpartition("\n")[0] if finish_reason == "length" else text
+    return text.rpartition("\n")[0] if is_cut_off(finish_reason) else text
 
 
 def read_annotation(text: str) -> Annotation | None:

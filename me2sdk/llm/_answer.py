@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from me2sdk import traces
 from me2sdk.schema import Message, Usage
+from me2sdk.traces.refusals import refusal_of
 
 __all__ = ["Generation"]
 
@@ -22,10 +23,12 @@ class Generation(BaseModel):
 
     Attributes:
         index: which sample it is, from 0.
-        message: the assistant message in OpenAI's form, with ``reasoning_content``, ``thinking_blocks`` and
-            ``tool_calls`` where the provider sent them; `Trace.from_message` reads it.
+        message: the assistant message in OpenAI's form, with ``reasoning_content``, ``thinking_blocks``,
+            ``tool_calls``, ``function_call`` and ``refusal`` where the provider sent them; `Trace.from_message`
+            reads it.
         model: the model that wrote it.
-        finish_reason: why it stopped, as the provider says it ("stop", "length", ...), or None.
+        finish_reason: why it stopped ("stop", "length", ...), or None. Where LiteLLM calls an answer finished that
+            its provider calls cut off or refused, it is the provider's own word ("abort", "error", "refusal").
         usage: tokens and cost of this answer; None where one call brought several answers, since providers
             report their total alone (`LLM.usage` has it).
         cached: whether it came from the cache.
@@ -78,8 +81,27 @@ def read_response(response: Any) -> Answer:
     for choice in response.choices or ():
         alone = len(response.choices) == 1 or not hasattr(response, "model_copy")
         raw = response if alone else response.model_copy(update={"choices": [choice]})
-        choices.append(Choice(_message(choice.message), getattr(choice, "finish_reason", None), raw))
+        message = _message(choice.message)
+        choices.append(Choice(message, _finish_reason(choice, message), raw))
     return Answer(choices, _usage(response))
+
+
+def _finish_reason(choice: Any, message: Message) -> str | None:
+    """Why an answer ended. LiteLLM calls errors and reasons that it does not know "stop", and keeps them beside it."""
+    reason = getattr(choice, "finish_reason", None)
+    beside = getattr(choice, "provider_specific_fields", None) or {}
+    if beside.get("error") or getattr(choice, "error", None):
+        return "error"
+    own = (
+        beside.get("native_finish_reason"),
+        getattr(choice, "native_finish_reason", None),
+        (message.get("provider_specific_fields") or {}).get("stop_reason"),
+    )
+    for native in own:
+        refused = refusal_of({}, native) is not None
+        if refused or (traces.is_cut_off(native) and not traces.is_cut_off(reason)):
+            return str(native)
+    return reason if isinstance(reason, str) else None
 
 
 def _message(message: Any) -> Message:
@@ -108,8 +130,8 @@ def _usage(response: Any) -> Usage:
     if not prompt and not completion:
         prompt = completion = None  # LiteLLM writes zeros where the provider said nothing
     cost = (getattr(response, "_hidden_params", None) or {}).get("response_cost")
-    if not isinstance(cost, (int, float)) or not math.isfinite(cost) or (prompt is None and not cost):
-        cost = None  # not known; the price of no reported tokens is not a price either
+    if not isinstance(cost, (int, float)) or not math.isfinite(cost) or not cost:
+        cost = None  # LiteLLM says 0 for many a model whose price it does not know
     return Usage(calls=1, prompt_tokens=prompt, completion_tokens=completion, cost=cost)
 
 

@@ -31,7 +31,7 @@ from me2sdk.llm import _secrets
 logger = logging.getLogger("me2sdk.llm")
 T = TypeVar("T")
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of what is stored. A change of the key or of the record raises it, so that old rows are misses."""
 
 # Settings of the transport and of bookkeeping: they do not change what the model answers.

@@ -21,13 +21,11 @@ from me2sdk.llm._lanes import Lanes
 from me2sdk.llm._litellm import Prices
 from me2sdk.llm._request import answer_limit, check_params, generation_error, read_messages
 from me2sdk.llm._retry import Effort, EmptyResponse
+from me2sdk.llm._several import may_be_n, rejects_n
 from me2sdk.llm._targets import Model, Target, target_of
 from me2sdk.schema import Failure, Message, Question, Usage
 
 __all__ = ["LLM"]
-
-_REJECTED_N = frozenset((400, 422))  # what providers answer to a parameter that they do not take
-_PERMANENT_400 = frozenset(("ContextWindowExceededError", "ContentPolicyViolationError"))
 
 
 class _Job(NamedTuple):
@@ -292,18 +290,45 @@ class LLM:
             return missing
         try:
             answer, seconds = await self._ask(job, target, {**job.params, "n": len(missing)})
-        except (GenerationError, BudgetExceeded) as error:
-            rejected = isinstance(error, GenerationError) and error.status in _REJECTED_N
-            # Where room for all of them together is lacking, there may still be room for some.
-            if isinstance(error, BudgetExceeded) or (rejected and error.error_type not in _PERMANENT_400):
+        except BudgetExceeded:
+            return missing  # where room for all of them together is lacking, there may still be room for some
+        except GenerationError as error:
+            if rejects_n(error):
+                target.answers_singly(job.params)
                 return missing
-            for index in missing:
-                put(self._failure(error, index))
-            return []
+            return await self._without_n(job, target, missing, put, error)
         alone = answer.usage if len(answer.choices) == 1 else None
         for index, choice in zip(missing, answer.choices, strict=False):
             put(await self._finish(job, index, choice, alone, seconds))
         return missing[len(answer.choices) :]
+
+    async def _without_n(
+        self,
+        job: _Job,
+        target: Target,
+        missing: list[int],
+        put: Callable[[Any], None],
+        failed: GenerationError,
+    ) -> list[int]:
+        """After a call for several samples failed: ask for one, which tells whether that was the reason."""
+        if not may_be_n(failed):
+            for index in missing:
+                put(self._failure(failed, index))
+            return []
+        first, *others = missing
+        arrived: list[Any] = []
+        await self._single(job, first, arrived.append)
+        put(arrived[0])
+        if isinstance(arrived[0], Generation):
+            target.answers_singly(job.params)
+            return others
+        for index in others:
+            put(
+                arrived[0].model_copy(update={"index": index})
+                if isinstance(arrived[0], Failure)
+                else arrived[0]
+            )
+        return []
 
     async def _one(self, job: _Job, index: int) -> Generation:
         cached = await self._cached(job, index)
@@ -362,7 +387,10 @@ class LLM:
     async def _try(self, job: _Job, target: Target, params: dict[str, Any]) -> tuple[Answer, Effort]:
         """One call with its retries: within the slots, the budget and the time."""
         lane = self._lanes.here()
-        effort = Effort(self._max_retries, self._total_timeout, self._sleep)
+        several = params.get("n", 1) > 1
+        effort = Effort(
+            self._max_retries, self._total_timeout, self._sleep, lambda error: several and rejects_n(error)
+        )
         estimate = self._estimate(job, target, params) if self._budget else None
         reservation: Reservation | None = None
 

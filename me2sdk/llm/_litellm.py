@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from me2sdk.llm._quiet import hushed
+
 _lock = threading.Lock()
 _module: Any = None
 _quieting = threading.Lock()
@@ -18,6 +20,8 @@ _was_quiet = False
 
 # Without these, importing LiteLLM fetches a price list from the internet and copies ./.env into os.environ.
 _IMPORT_SETTINGS = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION"}
+
+_FREE = ("transformers",)  # our own provider: its models answer in this process, and nobody is paid
 
 
 class Prices(NamedTuple):
@@ -40,7 +44,8 @@ def load() -> Any:
         added = [name for name in names if name not in os.environ]
         os.environ.update({name: _IMPORT_SETTINGS[name] for name in added})
         try:
-            import litellm
+            with hushed():
+                import litellm
         finally:
             for name in added:
                 os.environ.pop(name, None)
@@ -75,7 +80,7 @@ def encoding() -> Any:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep LiteLLM from printing on errors while this is open; the last one puts its setting back."""
+    """Keep LiteLLM from printing, logging and warning while this is open; the last one puts its setting back."""
     global _quiet_users, _was_quiet
     litellm = load()
     with _quieting:
@@ -84,7 +89,8 @@ def quiet() -> Iterator[None]:
             litellm.suppress_debug_info = True
         _quiet_users += 1
     try:
-        yield
+        with hushed():
+            yield
     finally:
         with _quieting:
             _quiet_users -= 1
@@ -94,8 +100,15 @@ def quiet() -> Iterator[None]:
 
 def is_router(model: object) -> bool:
     """Whether ``model`` is a ``litellm.Router``; looks without importing LiteLLM."""
-    router = getattr(sys.modules.get("litellm"), "Router", None)
+    router = getattr(sys.modules.get("litellm.router"), "Router", None)
     return router is not None and isinstance(model, router)
+
+
+def deployments(router: Any) -> list[dict[str, Any]]:
+    """The deployments of a ``litellm.Router``, in the order in which it was given them."""
+    registry = getattr(router, "registry", None)  # newer versions; ``model_list`` warns there
+    found = registry().all() if callable(registry) else router.model_list
+    return [dict(deployment) for deployment in found or ()]
 
 
 def supports_n(model: str, params: Mapping[str, Any]) -> bool:
@@ -125,10 +138,21 @@ def provider(model: str, params: Mapping[str, Any]) -> str | None:
 
 
 def prices(model: str, params: Mapping[str, Any]) -> Prices | None:
-    """What a token costs, or None where LiteLLM does not know."""
+    """What a token costs, or None where that is not known.
+
+    Building a ``litellm.Router`` writes its models into LiteLLM's table without a price, which LiteLLM then reads as
+    one of 0; the table also has zeros of its own for models that do cost something. So a price of 0 counts only where
+    the caller states it.
+
+    Args:
+        model: LiteLLM model string.
+        params: parameters of the call; ``input_cost_per_token`` and ``output_cost_per_token`` win over the table.
+    """
     own = params.get("input_cost_per_token"), params.get("output_cost_per_token")
     if own[0] is not None and own[1] is not None:
         return Prices(float(own[0]), float(own[1]))
+    if (params.get("custom_llm_provider") or model.partition("/")[0]) in _FREE:
+        return Prices(0.0, 0.0)
     try:
         with quiet():
             prompt, completion = load().cost_per_token(
@@ -139,4 +163,4 @@ def prices(model: str, params: Mapping[str, Any]) -> Prices | None:
             )
     except Exception:  # the same
         return None
-    return Prices(float(prompt), float(completion))
+    return Prices(float(prompt), float(completion)) if prompt or completion else None

@@ -8,7 +8,7 @@ from typing import Any
 from me2sdk.llm import _litellm
 from me2sdk.llm._litellm import Prices
 
-__all__ = ["Prices", "if_known", "token_prices"]
+__all__ = ["Prices", "token_prices"]
 
 
 def token_prices(model: str, params: Mapping[str, Any]) -> Prices | None:
@@ -17,15 +17,6 @@ def token_prices(model: str, params: Mapping[str, Any]) -> Prices | None:
     Args:
         model: LiteLLM model string.
         params: parameters of the calls; ``input_cost_per_token`` and ``output_cost_per_token`` win over the table.
+            A price of 0 counts as known only where they state it.
     """
-    return if_known(_litellm.prices(model, params), params)
-
-
-def if_known(found: Prices | None, params: Mapping[str, Any]) -> Prices | None:
-    """Prices from LiteLLM's table, or None where they say nothing.
-
-    The table has zeros for models that cost nothing and also for some that it knows no price of, so a price of zero
-    counts as known only where the caller says so.
-    """
-    told = params.get("input_cost_per_token") is not None and params.get("output_cost_per_token") is not None
-    return found if told or (found is not None and any(found)) else None
+    return _litellm.prices(model, params)

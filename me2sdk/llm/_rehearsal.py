@@ -12,7 +12,7 @@ from me2sdk.llm._budget import Budget, cost_of
 from me2sdk.llm._cache import ResponseCache
 from me2sdk.llm._client import LLM
 from me2sdk.llm._lanes import Lanes
-from me2sdk.llm._prices import Prices, if_known
+from me2sdk.llm._prices import Prices
 from me2sdk.llm._request import answer_limit
 from me2sdk.llm._targets import Target
 from me2sdk.llm._tokens import TokenCounter
@@ -53,7 +53,7 @@ class _StandIn(Target):
 
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
         if not self._prices:  # the parameters that a price depends on are the same for all calls
-            self._prices.append(if_known(self._model.prices(params), params))
+            self._prices.append(self._model.prices(params))
         return self._prices[0]
 
     async def ask(

@@ -84,18 +84,31 @@ def retry_after(error: BaseException) -> float | None:
 class Effort:
     """The tries of one call: at most ``max_retries`` + 1, in at most ``total_timeout`` seconds.
 
+    Args:
+        max_retries: tries after the first one.
+        total_timeout: seconds for all of them.
+        sleep: what pauses.
+        hopeless: tells an error that no further try can mend, though its status says otherwise.
+
     Attributes:
         attempts: tries made.
         seconds: time spent on tries and on the pauses between them. Waiting for a free slot is not counted,
             since that would make calls fail for standing in a long queue.
     """
 
-    def __init__(self, max_retries: int, total_timeout: float, sleep: Sleep) -> None:
+    def __init__(
+        self,
+        max_retries: int,
+        total_timeout: float,
+        sleep: Sleep,
+        hopeless: Callable[[BaseException], bool] = lambda error: False,
+    ) -> None:
         self.attempts = 0
         self.seconds = 0.0
         self._max_retries = max_retries
         self._total_timeout = total_timeout
         self._sleep = sleep
+        self._hopeless = hopeless
 
     @property
     def remaining(self) -> float:
@@ -105,7 +118,7 @@ class Effort:
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Call ``attempt`` until it returns, is hopeless, or a limit is reached. Raises its last error."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception(is_transient),
+            retry=retry_if_exception(lambda error: is_transient(error) and not self._hopeless(error)),
             wait=self._pause,
             stop=self._is_over,
             sleep=self._rest,

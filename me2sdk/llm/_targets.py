@@ -20,6 +20,8 @@ from me2sdk.schema import Message, Usage
 Model = str | Callable[..., Any] | Any
 """A LiteLLM model string, a ``litellm.Router``, or a function."""
 
+_PRICES = ("input_cost_per_token", "output_cost_per_token")
+
 
 class Target(ABC):
     """A model that can be asked."""
@@ -46,6 +48,9 @@ class Target(ABC):
         """Whether one call can bring several answers."""
         return False
 
+    def answers_singly(self, params: Mapping[str, Any]) -> None:  # noqa: B027 - most are never asked for several
+        """Remember that a call like this brought one answer where several were asked for."""
+
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
         """What a token costs, or None where that is not known."""
         return None
@@ -70,10 +75,13 @@ class NamedTarget(Target):
         return self.name
 
     def supports_n(self, params: Mapping[str, Any]) -> bool:
-        provider = params.get("custom_llm_provider")
-        if provider not in self._supports_n:
-            self._supports_n[provider] = _litellm.supports_n(self.name, params)
-        return self._supports_n[provider]
+        server = _server(params)
+        if server not in self._supports_n:
+            self._supports_n[server] = _litellm.supports_n(self.name, params)
+        return self._supports_n[server]
+
+    def answers_singly(self, params: Mapping[str, Any]) -> None:
+        self._supports_n[_server(params)] = False
 
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
         return _litellm.prices(self.name, params)
@@ -85,7 +93,8 @@ class NamedTarget(Target):
         self, messages: list[Message], params: dict[str, Any], seconds: float, threads: Callable[[], Executor]
     ) -> Answer:
         call = functools.partial(_litellm.load().acompletion, model=self.name, max_retries=0)
-        return await _complete(call, messages, params, seconds)
+        answer, _ = await _complete(call, messages, params, seconds)
+        return _costed(answer, self.prices(params)) if answer.usage.cost is None else answer
 
 
 class RouterTarget(Target):
@@ -93,7 +102,7 @@ class RouterTarget(Target):
 
     def __init__(self, router: Any) -> None:
         self._router = router
-        self._deployments = [dict(deployment) for deployment in router.model_list or ()]
+        self._deployments = _litellm.deployments(router)
         if not self._deployments:
             raise ConfigurationError("The Router has an empty model_list. Give it a deployment to ask.")
         self.name = str(self._deployments[0]["model_name"])
@@ -110,12 +119,18 @@ class RouterTarget(Target):
         }
 
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
-        # Any deployment may answer, by balancing or as a fallback, so the dearest counts.
-        found = [_litellm.prices(str(own.get("model")), {**params, **own}) for own in self._settings()]
+        # Any deployment may answer, by balancing or as a fallback, so the most expensive price is used.
+        found = [self._prices(deployment, params) for deployment in self._deployments]
         known = [price for price in found if price is not None]
         if len(known) < len(found):
             return None
         return Prices(max(p.prompt for p in known), max(p.completion for p in known))
+
+    def _prices(self, deployment: Mapping[str, Any], params: Mapping[str, Any]) -> Prices | None:
+        own, info = deployment.get("litellm_params") or {}, deployment.get("model_info") or {}
+        stated = {name: info[name] for name in _PRICES if info.get(name) is not None}
+        model = str(info.get("base_model") or own.get("base_model") or own.get("model"))
+        return _litellm.prices(model, {**params, **stated, **_given(own)})
 
     def provider(self, params: Mapping[str, Any]) -> str:
         own = self._settings()[0]
@@ -128,18 +143,44 @@ class RouterTarget(Target):
         self, messages: list[Message], params: dict[str, Any], seconds: float, threads: Callable[[], Executor]
     ) -> Answer:
         call = functools.partial(self._router.acompletion, model=self.name, num_retries=0, max_retries=0)
-        return await _complete(call, messages, params, seconds)
+        answer, hidden = await _complete(call, messages, params, seconds)
+        if answer.usage.cost is not None:
+            return answer
+        answered = [each for each in self._deployments if _id(each) == hidden.get("model_id")]
+        return _costed(answer, self._prices(answered[0], params) if answered else None)
+
+
+def _server(params: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(str(params.get(name)) for name in ("custom_llm_provider", "api_base", "base_url"))
+
+
+def _id(deployment: Mapping[str, Any]) -> Any:
+    return (deployment.get("model_info") or {}).get("id")
+
+
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _costed(answer: Answer, prices: Prices | None) -> Answer:
+    """The answer with what it cost by known prices, for which LiteLLM has no cost or 0."""
+    usage = answer.usage
+    if prices is None or usage.prompt_tokens is None or usage.completion_tokens is None:
+        return answer
+    cost = prices.prompt * usage.prompt_tokens + prices.completion * usage.completion_tokens
+    return answer._replace(usage=usage.model_copy(update={"cost": cost}))
 
 
 async def _complete(
     call: Callable[..., Any], messages: list[Message], params: dict[str, Any], seconds: float
-) -> Answer:
+) -> tuple[Answer, Mapping[str, Any]]:
+    """The answer, and what LiteLLM says beside it."""
     # LiteLLM's own timeout bounds each read, not the whole answer, so a second one stands behind it. Its
     # cache is switched off: it cannot tell samples apart and would return the first answer for all.
     with _litellm.quiet():
         async with asyncio.timeout(seconds * 1.1 + 1.0):
             response = await call(messages=messages, timeout=seconds, caching=False, **params)
-    return read_response(response)
+        return read_response(response), getattr(response, "_hidden_params", None) or {}
 
 
 class FunctionTarget(Target):

@@ -82,9 +82,13 @@ def test_the_last_word_counts() -> None:
 def test_thinking_is_not_the_answer() -> None:
     assert decision("<think>So <|decision|>Trace 1</think>It is even.\n<|decision|>Tie") == "tie"
     assert decision("<think>So <|decision|>Trace 1</think>It is hard to say.") is None
-    assert decision("<think>So <|decision|>Trace 1") is None
+    assert decision("<think>So <|decision|>Trace 1", "length") is None
+    assert (
+        decision("<think>So <|decision|>Trace 1", "stop") == "1"
+    )  # it came to its end there: that is the answer
     assert decision("<|decision|>Trace 2", reasoning_content="<|decision|>Trace 1") == "2"
-    assert decision(None, reasoning_content="<|decision|>Trace 1") is None
+    assert decision(None, "length", reasoning_content="<|decision|>Trace 1") is None
+    assert decision(None, reasoning_content="<|decision|>Trace 1") == "1"  # it finished, and this is all there is
 
 
 def test_the_problem_tells_what_went_wrong() -> None:

@@ -18,6 +18,7 @@ from me2sdk.dag import ReasoningDAG
 from me2sdk.errors import BudgetExceeded, ConfigurationError, GenerationError, InvalidTraceError, JudgeError
 from me2sdk.llm import LLM, Budget, Generation
 from me2sdk.schema import Failure, Question, Trace, Usage
+from me2sdk.traces import is_cut_off
 from me2sdk.train.pipeline._settings import AnnotatorSettings, DataConfig, ModelSettings, Stage, asked
 from me2sdk.train.pipeline._store import usage_record
 from me2sdk.verdicts import PairVerdict, Vote
@@ -243,10 +244,10 @@ class Worker:
             **{**self._config.sampling.params(), **self._config.call_params(self._samplers[item.group])},
         )
         try:
-            trace = Trace.from_message(generation.message)
-        except InvalidTraceError:
+            trace = Trace.from_message(generation.message, finish_reason=generation.finish_reason)
+        except InvalidTraceError:  # empty, or a refusal
             trace = Trace(reasoning="")
-        cut = trace.truncated or generation.finish_reason == "length"
+        cut = trace.truncated or bool(is_cut_off(generation.finish_reason))
         parts = {"reasoning": trace.reasoning, "response": trace.response}
         return {
             **parts,
