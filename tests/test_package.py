@@ -106,20 +106,17 @@ def test_errors_share_a_base_and_pickle() -> None:
         assert issubclass(getattr(me2sdk, name), me2sdk.ME2Error)
 
 
-def test_wheel_holds_every_file_of_the_tree_and_nothing_else(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(tmp_path),
-        str(ROOT),
-    ]
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    (wheel,) = tmp_path.glob("*.whl")
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_wheel_holds_every_file_of_the_tree_and_nothing_else(wheel: Path) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     tree = set()
     for folder, target in {
@@ -134,20 +131,8 @@ def test_wheel_holds_every_file_of_the_tree_and_nothing_else(tmp_path: Path) -> 
     assert wheel.stat().st_size < 20_000_000
 
 
-def test_installed_wheel_works_from_anywhere(tmp_path: Path) -> None:
+def test_installed_wheel_works_from_anywhere(wheel: Path, tmp_path: Path) -> None:
     """The wheel's own files, on a path that does not hold the repository."""
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(tmp_path),
-        str(ROOT),
-    ]
-    subprocess.run(command, capture_output=True, check=True, timeout=300)
-    (wheel,) = tmp_path.glob("*.whl")
     target = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(target)
     code = (
@@ -163,6 +148,16 @@ def test_installed_wheel_works_from_anywhere(tmp_path: Path) -> None:
     )
     assert done.stdout == "1\n", done.stderr
     assert time.perf_counter() - started < 60
+
+
+def test_the_wheel_asks_for_no_exact_version(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    asked = [
+        line for line in archive.read(metadata).decode().splitlines() if line.startswith("Requires-Dist:")
+    ]
+    assert len(asked) > 10
+    assert not [line for line in asked if "==" in line.partition(";")[0]]
 
 
 def test_no_module_is_named_without_its_package() -> None:

@@ -92,7 +92,7 @@ def test_the_checkpoint_is_never_in_memory_whole(tmp_path: Path) -> None:
 
     source = tiny_reward_model(tmp_path / "source")
     config = transformers.AutoConfig.from_pretrained(
-        source, hidden_size=1024, intermediate_size=2816, num_hidden_layers=9, num_attention_heads=8,
+        source, hidden_size=1024, intermediate_size=2816, num_hidden_layers=5, num_attention_heads=8,
         num_key_value_heads=8, head_dim=128,
     )  # fmt: skip
     config.save_pretrained(source)
@@ -112,7 +112,7 @@ def test_the_checkpoint_is_never_in_memory_whole(tmp_path: Path) -> None:
         text=True,
     )
     size, grown = map(int, done.stdout.split())
-    assert size > 450e6
+    assert size > 250e6
     assert grown < 0.6 * size
 
 
