@@ -93,6 +93,8 @@ def _read(conversation: Any) -> list[Message]:
     if not isinstance(turns, list) or not all(isinstance(turn, ChatMessage | dict) for turn in turns):
         raise ConfigurationError("A conversation is a list of ChatMessage or dicts, or a ChatMessages.")
     chat = [turn.to_dict() if isinstance(turn, ChatMessage) else turn for turn in turns]
+    while chat and chat[-1].get("role") == "tool":  # what tools said after the answer is no part of it
+        chat.pop()
     if not chat or chat[-1].get("role") != "assistant":
         raise InvalidTraceError(
             "The last message of a conversation must be the assistant's answer, to be scored."

@@ -18,6 +18,8 @@ __all__ = ["JsonlLog", "JsonlWriter", "changes", "fingerprint", "read_jsonl"]
 def read_jsonl(path: str) -> Iterator[tuple[int, str]]:
     """Line number (from 1) and text of each line that is not blank. ``-`` is standard input.
 
+    A byte order mark, with which some editors and spreadsheets begin a file, is left out.
+
     Raises:
         ConfigurationError: the file cannot be opened.
     """
@@ -29,8 +31,9 @@ def read_jsonl(path: str) -> Iterator[tuple[int, str]]:
         ) from None
     with source:
         for number, line in enumerate(source, start=1):
-            if line.strip():
-                yield number, line.decode("utf-8", errors="replace")
+            text = line.decode("utf-8", errors="replace").removeprefix("\ufeff")
+            if text.strip():
+                yield number, text
 
 
 def fingerprint(line: str) -> str:

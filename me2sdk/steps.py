@@ -101,7 +101,7 @@ def _shipped() -> dict[str, frozenset[str]]:
 def _resolve(prefixes: str | Iterable[str] | Path, text: str) -> frozenset[str]:
     if isinstance(prefixes, Path):
         try:
-            return frozenset(json.loads(prefixes.read_text("utf-8"))["prefixes"])
+            return frozenset(json.loads(prefixes.read_text("utf-8-sig"))["prefixes"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
                 f"Cannot read a prefix set from {prefixes} ({error}). "

@@ -51,7 +51,7 @@ def load_config(source: str | Path, kind: str, into: type[_Config], overrides: S
 
     path = Path(source)
     if path.is_file():
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     elif str(source) in shipped_configs(kind):
         text = (resources.files("me2sdk.train") / "configs" / kind / f"{source}.yaml").read_text("utf-8")
     else:

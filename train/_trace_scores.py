@@ -9,6 +9,8 @@ from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
 from me2sdk.schema import Message, Question, Scores, Trace
 from me2sdk.scorers import Scorer
 from me2sdk.scorers._base import ask_scorer
+from me2sdk.traces.refusals import refusal_of
+from me2sdk.train._completions import last_said
 from me2sdk.train.evaluate.scorers import open_scorer
 
 __all__ = ["FAILURES_IN_A_ROW", "TraceScores", "read_trace"]
@@ -77,8 +79,11 @@ class TraceScores:
         return score
 
 
-def read_trace(item: str | Trace | Message, question: Question | None) -> Trace | None:
-    """A completion as a trace, or None where it is empty."""
+def read_trace(item: str | Trace | Message | list[Message], question: Question | None) -> Trace | None:
+    """A completion as a trace, or None where it is empty or a refusal."""
+    item = last_said(item)
+    if not isinstance(item, str | Trace) and refusal_of(item) is not None:
+        return None
     try:
         if not isinstance(item, Trace):
             item = Trace.from_text(item) if isinstance(item, str) else Trace.from_message(item)

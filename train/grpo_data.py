@@ -7,6 +7,7 @@ from typing import Any
 from me2sdk._prompts import question_text
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Message, Question
+from me2sdk.train._completions import as_reference
 from me2sdk.train._records import read_records
 from me2sdk.train.grpo_config import WORD_PROBLEMS, GRPOSettings
 from me2sdk.train.word_problems import make_word_problems
@@ -71,9 +72,7 @@ def _file_rows(settings: GRPOSettings, path: str) -> list[Row]:
     for place, record in read_records(path):
         names = [settings.prompt_column] if settings.prompt_column else ["prompt", "question"]
         question = next((record[name] for name in names if record.get(name)), None)
-        reference = record.get(settings.reference_column)
-        if isinstance(reference, int | float) and not isinstance(reference, bool):
-            reference = str(reference)
+        reference = as_reference(record.get(settings.reference_column))
         if question is None or not isinstance(reference, str) or not reference.strip():
             raise ConfigurationError(
                 f"{place} needs {' or '.join(names)}, and {settings.reference_column} with the right answer. It has "

@@ -245,7 +245,7 @@ def evaluate(
     """Measure the scorer beside chance, "shorter wins" and majority vote."""
     scorer = MiniScorer.load()
     if weights is not None:
-        scorer = MiniScorer(MiniWeights.model_validate_json(weights.read_text(encoding="utf-8")))
+        scorer = MiniScorer(MiniWeights.model_validate_json(weights.read_text(encoding="utf-8-sig")))
     unseen = [pair for pair in training_pairs(data) if held_out(pair.question)]
     report = mini_report.measure(scorer, unseen, data, champ)
     if not as_json:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from me2sdk._prompts import question_text
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Question, Trace
+from me2sdk.train._completions import last_said
 from me2sdk.train._records import pyarrow_parquet, read_records
 
 __all__ = ["Preference", "question_key", "read_preferences", "split_by_question", "write_preferences"]
@@ -113,7 +114,10 @@ def _question(prompt: Any) -> Question:
 def _trace(side: Any) -> Trace:
     if isinstance(side, str):
         return Trace.from_text(side)
-    return Trace.from_message(dict(side[-1]))
+    said = last_said(side)
+    if not said:
+        raise InvalidTraceError("A side of a preference record holds no message of the assistant.")
+    return Trace.from_message(dict(said))
 
 
 def question_key(question: Question) -> str:

@@ -36,7 +36,7 @@ def sources(data: Path) -> Iterator[tuple[str, Iterator[str]]]:
 
 def _rows(folder: Path) -> Iterator[dict[str, Any]]:
     for file in sorted(folder.glob("*.jsonl")):
-        with file.open(encoding="utf-8") as lines:
+        with file.open(encoding="utf-8-sig") as lines:
             yield from map(json.loads, lines)
 
 

@@ -75,7 +75,7 @@ def read_reasoningflow(folder: Path, prefixes: str = "auto") -> Iterator[GoldTra
     if not files:
         raise ConfigurationError(f"{folder} holds no ReasoningFlow documents (*.json).")
     for file in files:
-        yield _read(json.loads(file.read_text("utf-8")), prefixes)
+        yield _read(json.loads(file.read_text("utf-8-sig")), prefixes)
 
 
 def _read(document: dict[str, Any], prefixes: str) -> GoldTrace:

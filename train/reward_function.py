@@ -13,6 +13,7 @@ from me2sdk.errors import ConfigurationError, GenerationError
 from me2sdk.llm import LLM
 from me2sdk.schema import Message, Question, Trace
 from me2sdk.scorers import Scorer
+from me2sdk.train._completions import as_reference
 from me2sdk.train._trace_scores import FAILURES_IN_A_ROW, TraceScores, read_trace
 from me2sdk.train.rewards import gated_reward, group_spread
 from me2sdk.verify import averify_answer
@@ -104,15 +105,16 @@ class GatedReward:
     async def areward(
         self,
         questions: Sequence[Question | None],
-        completions: Sequence[str | Trace | Message],
-        references: Sequence[str],
+        completions: Sequence[str | Trace | Message | list[Message]],
+        references: Sequence[str | float],
     ) -> list[Rewarded]:
         """The rewards of some completions, in order.
 
         Args:
             questions: what was asked, one a completion.
-            completions: what the policy wrote.
-            references: the right answers.
+            completions: what the policy wrote. Of a list of messages the assistant's last one counts, also where
+                messages of tools follow it.
+            references: the right answers, as text or as numbers.
 
         Raises:
             ConfigurationError: a reference is empty, or a setting cannot work.
@@ -121,7 +123,10 @@ class GatedReward:
         """
         traces = [read_trace(item, question) for item, question in zip(completions, questions, strict=True)]
         verdicts = await asyncio.gather(
-            *(self._verify(trace, reference) for trace, reference in zip(traces, references, strict=True))
+            *(
+                self._verify(trace, as_reference(reference))
+                for trace, reference in zip(traces, references, strict=True)
+            )
         )
         right = [i for i, r_v in enumerate(verdicts) if r_v == 1]
         scores = await self._scores.of({i: trace for i in right if (trace := traces[i])})
@@ -160,7 +165,7 @@ class GatedReward:
 
         Args:
             prompts: the prompts, text or chat messages.
-            completions: the completions, text or a list with one assistant message.
+            completions: the completions, text or a list of messages, as for `areward`.
             log_metric: takes ``r_v``, ``r_t`` (of right answers), ``r``, ``r_std`` (spread within groups),
                 ``unjudged`` and ``score_failures`` (shares of the batch).
             log_extra: takes ``r_v`` and ``r_t`` of each completion.
@@ -175,8 +180,7 @@ class GatedReward:
                 "reference_column."
             )
         questions = columns.get(self._question_column) or prompts
-        said = [item if isinstance(item, str) else item[-1] for item in completions]
-        rewarded = await self.areward(questions, said, columns[self._reference_column])
+        rewarded = await self.areward(questions, completions, columns[self._reference_column])
         rewards = [item.reward for item in rewarded]
         if log_metric is not None:
             metrics: dict[str, Sequence[float | None]] = {

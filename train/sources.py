@@ -144,7 +144,7 @@ def strip_marks(text: str) -> str:
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for line in file:
                 yield json.loads(line)
     except FileNotFoundError:
@@ -252,7 +252,7 @@ def read_champ(path: Path) -> list[CandidateSet]:
         path: the wheel of the PyPI package ``champ-dataset`` 1.0.0, or a folder that it was unpacked to.
     """
     if path.is_dir():
-        content = (path / CHAMP_FILE).read_text(encoding="utf-8")
+        content = (path / CHAMP_FILE).read_text(encoding="utf-8-sig")
     else:
         with zipfile.ZipFile(path) as wheel:
             content = wheel.read(CHAMP_FILE).decode("utf-8")

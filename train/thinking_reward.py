@@ -65,7 +65,7 @@ class ThinkingReward:
 
         Args:
             prompts: the prompts, text or chat messages.
-            completions: the completions, text or a list with one assistant message.
+            completions: the completions, text or a list of messages, of which the assistant's last one counts.
             log_metric: takes ``r_t``, ``r_std`` (spread within groups) and ``score_failures`` (share of the batch).
             log_extra: takes ``r_t`` of each completion.
             columns: the dataset's other columns, and what else TRL passes.
@@ -75,8 +75,7 @@ class ThinkingReward:
             ScoringError: scoring has failed `FAILURES_IN_A_ROW` times without a success.
         """
         questions = columns.get(self._question_column) or prompts
-        said = [item if isinstance(item, str) else item[-1] for item in completions]
-        traces = [read_trace(item, question) for item, question in zip(said, questions, strict=True)]
+        traces = [read_trace(item, question) for item, question in zip(completions, questions, strict=True)]
         scores = await self._scores.of({i: trace for i, trace in enumerate(traces) if trace})
         r_t = [scores.get(i) for i in range(len(traces))]
         known = [score for score in r_t if score is not None]

@@ -49,7 +49,9 @@ def progress(what: str, total: int | None) -> Iterator[Progress]:
 
 
 def read_text(file: str) -> str:
-    """The text of a file, or of standard input for ``-``. Bytes that are not UTF-8 become U+FFFD.
+    """The text of a file, or of standard input for ``-``, without a byte order mark.
+
+    Bytes that are not UTF-8 become U+FFFD.
 
     Raises:
         ConfigurationError: the file cannot be read.
@@ -60,7 +62,7 @@ def read_text(file: str) -> str:
         raise ConfigurationError(
             f"Cannot read {file}: {error.strerror}. Give a text file, or - for stdin."
         ) from None
-    return data.decode("utf-8", errors="replace")
+    return data.decode("utf-8-sig", errors="replace")
 
 
 def parse_record(line: str) -> dict[str, Any]:

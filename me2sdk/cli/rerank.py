@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,7 +12,17 @@ import typer
 
 from me2sdk._choices import Select
 from me2sdk._jsonl import JsonlWriter, read_jsonl
-from me2sdk.cli._io import FAILED, PARTIAL, candidates_table, emit, err, out, parse_record, progress
+from me2sdk.cli._io import (
+    FAILED,
+    PARTIAL,
+    candidates_table,
+    emit,
+    err,
+    out,
+    parse_record,
+    progress,
+    read_text,
+)
 from me2sdk.cli._model import (
     ApiBase,
     BudgetTokens,
@@ -73,7 +82,7 @@ def ask(
     """Sample several answers and print the best-reasoned one; the others are listed on standard error."""
     from me2sdk._rerank import best_of_n
 
-    text = sys.stdin.read().strip() if question == "-" else question
+    text = read_text("-").strip() if question == "-" else question
     if not text.strip():
         raise ConfigurationError("The question is empty. Give it as an argument, or - and pipe it in.")
     sampling = {"temperature": temperature, "max_tokens": max_tokens}

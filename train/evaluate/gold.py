@@ -48,7 +48,7 @@ def _documents(file: Path) -> list[tuple[str, dict[str, Any]]]:
         if file.suffix == ".jsonl":
             found = [(f"{file.stem}:{number}", json.loads(line)) for number, line in read_jsonl(str(file))]
         else:
-            content = json.loads(file.read_text("utf-8"))
+            content = json.loads(file.read_text("utf-8-sig"))
             many = isinstance(content, list)
             found = (
                 [(f"{file.stem}:{place}", one) for place, one in enumerate(content)]

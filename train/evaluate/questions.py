@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from me2sdk._jsonl import fingerprint, read_jsonl
 from me2sdk.errors import InvalidTraceError
 from me2sdk.schema import Question, Trace
+from me2sdk.train._completions import as_reference
 from me2sdk.train.evaluate._journal import Journal
 from me2sdk.verify import agroup_answers, averify_answer
 
@@ -94,8 +95,8 @@ def read_candidates(path: str | Path) -> Iterator[CandidateQuestion]:
                 question=record.get("question") or "",
                 candidates=tuple(trace for trace, _ in found),
                 correct=record.get("correct"),
-                reference=record.get("reference"),
-                answers=record.get("answers") or (),
+                reference=as_reference(record.get("reference")),
+                answers=[as_reference(answer) for answer in record.get("answers") or ()],
                 models=models if any(models) else (),
             )
         except ValidationError as error:
