@@ -141,12 +141,13 @@ class _Walk:
     def _end_in_code(self, opening: Mark) -> Mark | None:
         """A closing that seemed to be code since a stray backtick stands before it.
 
-        One with a backtick at each side is code in any case.
+        One right beside a backtick is code in any case.
         """
         text = self._text
         after = bisect.bisect_left(self._shown, opening.end, key=_start)
         for mark in self._shown[after : after + _TRIES]:
-            in_ticks = text[mark.start - 1 : mark.start] == "`" or text[mark.end : mark.end + 1] == "`"
+            before, behind = text[max(mark.start - 3, 0) : mark.start], text[mark.end : mark.end + 3]
+            in_ticks = (before[-1:] == "`" and before != "```") or (behind[:1] == "`" and behind != "```")
             if mark.closes and mark.family == opening.family and not in_ticks:
                 return mark
         return None

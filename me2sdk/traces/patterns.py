@@ -12,6 +12,8 @@ from me2sdk.traces.formats import ANYTHING, ThinkingFormat, thinking_formats
 __all__ = ["Mark", "Paired", "Patterns", "patterns"]
 
 _TAG = re.compile(r"<(?P<close>/?)(?P<name>[\w:.…-]+)>")
+_PAIR = re.compile(r"(\\?.)(\[\\w\.-\]|\\?.)", re.DOTALL)  # the first two atoms of an expression
+_CLASSES = {r"[\w.-]": r"\w.\-", r"\s": r"\s\S", "^": r"\^", "-": r"\-", "]": r"\]"}
 _NEVER = re.compile(r"(?!)")
 
 
@@ -98,9 +100,8 @@ def _compile(formats: tuple[ThinkingFormat, ...]) -> Patterns:
             kinds.setdefault(_expression(form, row.exact_case), (family, True))
     # Rows that share a tag are one family, or `<think>` of one could not be closed by `</think>` of another.
     forms = sorted(kinds, key=len, reverse=True)  # the longest first: "<|channel>thought" before "<|channel>"
-    firsts = sorted({_first(form) for form in forms})
     return Patterns(
-        re.compile(f"(?=[{''.join(firsts)}])(?:{'|'.join(f'({form})' for form in forms)})", re.IGNORECASE),
+        _alternatives(forms),
         tuple(kinds[form] for form in forms),
         tuple(paired),
         _union(words),
@@ -144,6 +145,16 @@ def _literal(form: str) -> str:
     return "".join(r"[\w.-]{1,30}" if part == re.escape(ANYTHING) else part for part in parts)
 
 
-def _first(expression: str) -> str:
-    expression = expression.removeprefix("(?-i:")
-    return re.escape(expression[1] if expression[0] == "\\" else expression[0])
+def _alternatives(forms: list[str]) -> re.Pattern[str]:
+    """One pattern with an empty group behind each form.
+
+    A lookahead at the first two characters settles most places at once: a megabyte of ``<`` is as cheap as prose.
+    """
+    if not forms:
+        return _NEVER
+    heads: dict[str, dict[str, None]] = {}
+    for form in forms:
+        first, second = _PAIR.match(form.removeprefix("(?-i:")).groups()  # type: ignore[union-attr]  # any form fits
+        heads.setdefault(first, {})[_CLASSES.get(second, second)] = None
+    ahead = "|".join(f"{first}[{''.join(seconds)}]" for first, seconds in heads.items())
+    return re.compile(f"(?={ahead})(?:{'|'.join(f'{form}()' for form in forms)})", re.IGNORECASE)

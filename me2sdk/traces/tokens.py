@@ -73,6 +73,8 @@ _ENDS = (
 )
 _ALL = tuple(sorted({*_TURNS, *_ENDS}, key=len, reverse=True))
 _START = re.compile("|".join(map(re.escape, _ALL)))
+_TAIL = 3  # characters by which a token at the end is looked up
+_BY_END = {tail: tuple(t for t in _ALL if t.endswith(tail)) for tail in {token[-_TAIL:] for token in _ALL}}
 _SPACE = re.compile(r"\s*+")
 
 
@@ -94,7 +96,8 @@ def strip_tokens(text: str, keep: Patterns | None = None) -> str:
         at = end
         while at > start and text[at - 1].isspace():
             at -= 1
-        token = next((token for token in _ALL if text.endswith(token, start, at)), None)
+        likely = _BY_END.get(text[max(at - _TAIL, start) : at], ())
+        token = next((token for token in likely if text.endswith(token, start, at)), None)
         if token is None:
             break
         end = at - len(token)
