@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from me2sdk.traces.boxes import boxed_answers
-from me2sdk.traces.sentences import affirms, single_number
+from me2sdk.traces.sentences import affirms, mentions_number, single_number, supposes_nothing
 
 __all__ = ["final_answer", "last_answer"]
 
@@ -24,6 +24,11 @@ _PHRASES = (
     re.compile(
         rf"{_LEAD}(?:the[ \t]|my[ \t]|correct[ \t]){{0,2}}(?:answer|ans\.?)[*_`]{{0,3}}[ \t]{{0,4}}[:=][*_ \t]{{0,8}}"
         r"(?:\n\s{0,8})?([^\n]+)",
+        re.IGNORECASE | re.MULTILINE,
+    ),
+    # A heading "Final answer", and the answer below it
+    re.compile(
+        r"^[ \t>#*_]{1,8}(?:the[ \t])?(?:final[ \t])?answer[*_:]{0,6}[ \t]{0,8}\n\s{0,8}([^\n]{1,200})$",
         re.IGNORECASE | re.MULTILINE,
     ),
     # The answer is 42. / The answer to the question is 42. / The correct option is B.
@@ -48,7 +53,13 @@ _BARE = re.compile(
 )
 # St. Louis and B. Forty-two go on; "42. I hope" does not.
 _SENTENCE_END = re.compile(r"(?<!\b[A-Z])(?<!\b[A-Z][a-z])[.!](?:\*\*|[$\")])?[ \t]{1,4}(?=[A-Z*\"(])")
-_CLAUSE = re.compile(r",[ \t](?:because|since|as|which|so|but|not|and not|where|given)\b.*", re.IGNORECASE)
+_CLAUSE = re.compile(
+    r"(?:,[ \t](?:as|which|so|but|not|and not|where|given)|,?[ \t](?:because|since))\b.*", re.IGNORECASE
+)
+_DENIED = re.compile(r"(?:not|never|n't|no longer|neither)\b", re.IGNORECASE)
+_FILLERS = frozenset(
+    "so it is done that this the answer above see ok okay i have solved here you are".split()
+)
 _PLACEHOLDERS = frozenset(
     "|answer|your answer|final answer|your final answer|the answer|the final answer|answer here|your answer here|ans"
     "|result|number|expression|final result|value|letter|option|…|...|..|\\ldots|\\dots|\\cdots|?|_|__|___|[answer]"
@@ -93,12 +104,28 @@ def final_answer(reasoning: str, response: str | None, truncated: bool) -> str |
     thought = last_answer(reasoning)
     if thought is None or not said:
         return thought
-    values_differ = re.search(r"\d", said) is not None and not (thought in said and affirms(said[:4000]))
-    return None if values_differ else thought
+    return thought if _agrees(said, thought) else None
+
+
+def _agrees(said: str, thought: str) -> bool:
+    """Whether a response that marks no answer leaves room for the one of the reasoning."""
+    place = None
+    if len(thought) <= 200:
+        for place in re.finditer(rf"(?<![\w.]){re.escape(thought)}(?!\w|\.\d)", said, re.IGNORECASE):  # noqa: B007
+            pass
+    if place is not None:
+        start = max(said.rfind(". ", 0, place.start()), said.rfind("\n", 0, place.start())) + 1
+        return affirms(re.split(r"[.!?\n](?:\s|$)", said[start : place.end() + 200])[0])
+    if re.search(r"\d", thought):
+        return not mentions_number(said)
+    return all(word in _FILLERS for word in re.findall(r"\w+", said[:200].casefold()))
 
 
 def _whole(said: str) -> str | None:
-    if len(said) <= 60 and (bare := said.strip("*_$` \t")) and _BARE.fullmatch(bare):
+    bare = said.strip("*_` \t") if len(said) <= 60 else ""
+    if len(bare) > 2 and bare[0] == bare[-1] == "$":
+        bare = bare[1:-1].strip()
+    if _BARE.fullmatch(bare):
         return bare.rstrip(".!")
     return single_number(said)
 
@@ -122,7 +149,7 @@ def _marked(text: str) -> str | None:
 
 def _stated(text: str, match: re.Match[str]) -> str | None:
     before = text[max(0, match.start() - 80) : match.start()]
-    if not affirms(re.split(r"[.!?\n]", before)[-1]):
+    if not supposes_nothing(re.split(r"[.!?;\n]|\bbut\b", before)[-1]):
         return None
     said = match[1][:2000]
     for pattern in _PHRASES:  # Final answer: The final answer is 42.
@@ -130,7 +157,7 @@ def _stated(text: str, match: re.Match[str]) -> str | None:
             said = inner[1]
     cut = _SENTENCE_END.search(said)
     said = _CLAUSE.sub("", said[: cut.start()] if cut else said)
-    if said.rstrip().endswith("?"):
+    if said.rstrip().endswith("?") or _DENIED.match(said):
         return None
     return boxed_answers(said, _is_placeholder)[1] or _cleaned(said)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["affirms", "single_number"]
+__all__ = ["affirms", "mentions_number", "single_number", "supposes_nothing"]
 
 _LONGEST = 160
 _NUMBER = re.compile(
@@ -14,6 +14,21 @@ _DOUBT = re.compile(
     r"\b(?:not|no|never|none|neither|nor|cannot|without|wrong|incorrect|false|isn|aren|wasn|don|doesn|didn|won|can't|n't"
     r"|maybe|perhaps|possibly|probably|might|may|could|would|should|unsure|uncertain|unclear|guess|guessing|think so"
     r"|doubt|if|unless|whether|suppose|supposing|assume|assuming|either|or|instead|except|but|rather)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+_SUPPOSED = re.compile(
+    r"\b(?:not|never|cannot|doubt|unsure|uncertain|guess|if|whether|unless|suppose|assume|assuming|could|might|maybe|perhaps"
+    r"|possibly|why|how)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+_GUESSED = re.compile(
+    r"\b(?:think|believe|seems?|appears?|likely|suspect|hope|nobody|nothing|hardly|barely|scarcely|used to|before"
+    r"|started|began|initially|originally|first)\b",
+    re.IGNORECASE,
+)
+_NUMBER_WORD = re.compile(
+    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
+    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million)\b",
     re.IGNORECASE,
 )
 _BOUND = re.compile(
@@ -29,6 +44,16 @@ _WORD = re.compile(r"[^\W\d_]+")
 def affirms(text: str) -> bool:
     """Whether nothing in these words denies, doubts, asks or supposes."""
     return _DOUBT.search(text) is None
+
+
+def supposes_nothing(text: str) -> bool:
+    """Whether these words in front of "the answer is" leave it standing: "No, the answer is …", not "if …"."""
+    return _SUPPOSED.search(text) is None
+
+
+def mentions_number(text: str) -> bool:
+    """Whether a text mentions a number, in digits or in words."""
+    return _NUMBER_WORD.search(text) is not None
 
 
 def single_number(text: str) -> str | None:
@@ -48,12 +73,12 @@ def single_number(text: str) -> str | None:
     before, after = text[: number.start()], text[number.end() :].rstrip()
     words = _WORD.findall(before) + _WORD.findall(after)
     if (
-        len(words) < 2
+        len(words) < (2 if before.strip() else 1)
         or re.search(r"[.!:;]\s", before + " " + after.lstrip(".!"))
         or re.search(r"[\\=<>^*{}~≈≠]", text)
     ):
         return None
-    if not affirms(text) or _BOUND.search(text):
+    if not affirms(text) or _BOUND.search(text) or _GUESSED.search(text):
         return None
     label = re.search(r"(?<=\s)[A-Z]\w*\s?$|^\w+\s?$", before)  # on March 7; Room 7
     if label and not label[0].strip().islower() and len(words) < 4:

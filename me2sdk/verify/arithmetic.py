@@ -23,7 +23,7 @@ Number = Fraction | float
 
 _MAX_BITS = 12_000  # of a numerator or denominator; 10^{3000} fits
 _MAX_DEPTH = 40
-_MAX_TOKENS = 400
+_MAX_TOKENS = 1000
 _POINTS = 3
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d{1,400}(?:\.\d{1,400})?|\.\d{1,400})|\\(?P<command>[a-zA-Z]{1,30})|(?P<letters>[a-zA-Z]{1,30})"

@@ -9,7 +9,6 @@ import asyncio
 import importlib.util
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import combinations
 
 from me2sdk.verify.equality import ask_math_verify, compare
@@ -61,7 +60,7 @@ def _for_a_vote(value: Value) -> Value:
     # What was written beside what was understood must not tell two equal values apart.
     if value.kind in ("number", "choice", "time"):
         return Value(value.kind, value.key, str(value.key), value.name, value.unit)
-    return replace(value, items=())
+    return value
 
 
 def _classes(values: set[Value]) -> list[list[Value]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from me2sdk.verify.notation import plain
-from me2sdk.verify.values import read_number
+from me2sdk.verify.numerals import read_number
 
 __all__ = ["normalize_answer"]
 

@@ -89,6 +89,8 @@ def plain(answer: str) -> str:
     text = _unwrap(text.strip())
     if "\\" in text or "√" in text or "sqrt" in text or "{" in text:
         text = _from_latex(text)
+    if "->" in text:
+        text = text.replace("->", "\\to ")
     text = _currency(text)
     text = " ".join(text.split())
     return _unwrap(_without_stop(_unwrap(text)))

@@ -16,9 +16,10 @@ from typing import Literal
 from me2sdk.traces.sentences import single_number
 from me2sdk.verify.arithmetic import Evaluation, evaluate
 from me2sdk.verify.notation import FUNCTIONS, LONGEST, WORD, plain
+from me2sdk.verify.numerals import number_in_words, read_number, read_scaled
 from me2sdk.verify.units import Unit, read_unit
 
-__all__ = ["Kind", "Value", "read_number", "read_value"]
+__all__ = ["Kind", "Value", "read_value"]
 
 Kind = Literal[
     "number", "choice", "time", "tuple", "list", "interval", "union", "formula", "equation", "words", "opaque"
@@ -68,24 +69,11 @@ class Value:
         return evaluate(self.text) if self.kind == "formula" else Evaluation()
 
 
-_PLAIN_NUMBER = re.compile(
-    r"[+-]?\s?(?:\d{1,3}(?:,\d{3}){1,12}|\d{1,400})(?:\.\d{0,400})?|[+-]?\s?\.\d{1,400}"
-)
-_SCIENTIFIC = re.compile(
-    r"([+-]?\d{1,40}(?:\.\d{1,40})?)(?:[eE]([+-]?\d{1,3})"
-    r"|\s?(?:\\times|\\cdot|\*|x)\s?10\s?(?:\^|\*\*)\s?(?:\{\s?([+-]?\d{1,3})\s?\}|\(([+-]?\d{1,3})\)|([+-]?\d{1,3})))"
-)
-_RATIO = re.compile(
-    r"([+-]?)\s?(?:(\d{1,40})\s)?([+-]?\d{1,40}(?:\.\d{1,40})?)\s?/\s?([+-]?\d{1,40}(?:\.\d{1,40})?)"
-)
-_FRACTION = re.compile(
-    r"([+-]?)\s?(?:(\d{1,40})\s?)?\\frac\{\s?([+-]?\d{1,40})\s?\}\{\s?([+-]?\d{1,40})\s?\}"
-)
 _MONEY = re.compile(r"([+-]?)\s?([$€£¥])\s?(.{1,60})")
 _NUMBER_FIRST = re.compile(
     r"([+-]?\s?(?:\d{1,3}(?:,\d{3}){1,12}|\d{1,400})?(?:\.\d{1,400})?"
     r"(?:[eE][+-]?\d{1,3}|\s?(?:\\times|\\cdot)\s?10\^\{?[+-]?\d{1,3}\}?)?(?:\s?\d{1,40}\s?/\s?\d{1,40}|/\d{1,40}|\s?\\frac\{\d{1,40}\}\{\d{1,40}\})?)"
-    r"\s?-?\s?([^\W\d_].{0,80}|[°$€£¥¢].{0,20})"
+    r"\s?-?\s?([^\W\d_].{0,80}|\([^\W\d_][^()]{0,60}\)|[°$€£¥¢].{0,20})"
 )
 _BASE = re.compile(r"([0-9a-fA-F]{1,200})\s?_\s?\{?\s?(\d{1,2})\s?\}?")
 _CHOICE = re.compile(
@@ -142,27 +130,10 @@ def _opaque(text: str, *, certain: bool = True) -> Value:
     return Value("opaque", "".join(text.split()), text, certain=certain)
 
 
-def read_number(text: str) -> Fraction | None:
-    """The value of a numeral in plain notation, or None: 1,000, 1.5e3, 3/4, 1 1/2; without a unit."""
-    if _PLAIN_NUMBER.fullmatch(text):
-        return Fraction(text.replace(",", "").replace(" ", "").rstrip("."))
-    if match := _SCIENTIFIC.fullmatch(text):
-        exponent = int(match[2] or match[3] or match[4] or match[5])
-        return Fraction(match[1]) * Fraction(10) ** exponent
-    match = _RATIO.fullmatch(text) or _FRACTION.fullmatch(text)
-    if match is None:
-        return None
-    sign, whole, top, bottom = match[1], match[2], Fraction(match[3]), Fraction(match[4])
-    if bottom == 0 or (sign and match[3][0] in "+-"):
-        return None
-    if whole is not None and not (0 < top < bottom and top.denominator == bottom.denominator == 1):
-        return None  # 1 5/2 are two numbers
-    value = (int(whole) if whole else 0) + top / bottom
-    return -value if sign == "-" else value
-
-
 def _number(text: str) -> Value | None:
-    value = read_number(text)
+    value = read_scaled(text)
+    if value is None:
+        value = number_in_words(text)
     if value is not None:
         return Value("number", value, text)
     if text.endswith("%") or text.lower().endswith((" percent", " per cent")):
@@ -175,7 +146,7 @@ def _number(text: str) -> Value | None:
 
 def _money(text: str) -> Value | None:
     match = _MONEY.fullmatch(text)
-    value = read_number(match[3].strip()) if match else None
+    value = read_scaled(match[3].strip()) if match else None
     if match is None or value is None:
         return None
     return Value("number", -value if match[1] == "-" else value, match[3], unit=read_unit(match[2]))
@@ -185,10 +156,14 @@ def _quantity(text: str) -> Value | None:
     match = _NUMBER_FIRST.fullmatch(text)
     if match is None or not match[1].strip():
         return None
-    value, unit = read_number(match[1].strip()), read_unit(match[2])
+    number, words = match[1].strip(), match[2].strip()
+    value, unit = read_number(number), read_unit(words.strip("()"))
+    first, _, rest = words.partition(" ")
+    if (scaled := read_scaled(f"{number} {first}")) is not None:  # 5 million dollars
+        value, unit = scaled, read_unit(rest)
     if value is None or unit is None:
         return None
-    return Value("number", value, match[1].strip(), unit=unit)
+    return Value("number", value, number, unit=unit)
 
 
 def _with_base(text: str) -> Value | None:
@@ -258,8 +233,10 @@ def _equation(sides: list[str], text: str, depth: int) -> Value:
         return _named(_read(sides[0], depth + 1), sides[-1])
     elif _agree(sides):
         return last
-    elif evaluate(sides[0]).differs(evaluate(sides[-1])) and not evaluate(text).variables:
-        return _opaque(text)
+    elif not any(evaluate(side).variables for side in sides) and evaluate(sides[0]).differs(
+        evaluate(sides[-1])
+    ):
+        return _opaque(text)  # 41 = 42
     return Value("equation", _squeezed(text), text)
 
 
