@@ -11,8 +11,9 @@ SOURCES = me2sdk adapters train tests benchmarks examples docs/*.py
 SMOLLM2 = .cache/smollm2.stamp
 VERL = .cache/verl
 UV = .cache/uv/bin/uv
+RESOLVE = $(UV) pip compile --quiet --no-annotate --no-header
 # One resolution for all the Pythons that we support; no hashes, since torch has several builds of one version.
-RESOLVE = $(UV) pip compile --quiet --no-annotate --no-header --universal --python-version 3.11
+EVERYWHERE = --universal --python-version 3.11
 
 .PHONY: help demo demo-live verl test test-core test-newest test-lowest lock lint format bench docs clean
 .DEFAULT_GOAL := help
@@ -74,9 +75,9 @@ $(UV): | .cache
 	.cache/uv/bin/python $(INSTALL) 'uv>=0.9'
 
 lock: $(UV) ## Write the versions that `make` installs, the newest of today, into requirements/
-	$(RESOLVE) --upgrade -c requirements/choices.txt --extra test --extra lint pyproject.toml -o $(LOCK)
+	$(RESOLVE) $(EVERYWHERE) --upgrade -c requirements/choices.txt --extra test --extra lint pyproject.toml -o $(LOCK)
 	cp $(LOCK) requirements/verl.txt
-	echo 'verl==0.9.1' | $(RESOLVE) -c requirements/choices.txt - -o requirements/verl.txt
+	echo 'verl==0.9.1' | $(RESOLVE) $(EVERYWHERE) -c requirements/choices.txt - -o requirements/verl.txt
 
 # verl asks for an older transformers than the rest, so it has an environment of its own on top of the tests' one.
 verl: $(VERL)/ready.stamp ## Make the environment in which the test of the verl adapter runs verl
