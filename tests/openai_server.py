@@ -44,6 +44,7 @@ class Reply:
         finish_reason: why the model stopped.
         usage: tokens of the prompt and of one choice, or None to report no usage.
         honours_n: False for a server that ignores ``n`` and returns one choice.
+        choice: more fields of each choice, e.g. ``{"native_finish_reason": "MAX_TOKENS"}``.
     """
 
     content: str | list[str] | None = "42"
@@ -51,6 +52,7 @@ class Reply:
     finish_reason: str = "stop"
     usage: tuple[int, int] | None = (7, 5)
     honours_n: bool = True
+    choice: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -248,6 +250,7 @@ def _render(request: Request, behaviour: Behaviour) -> tuple[int, dict[str, str]
             "index": index,
             "finish_reason": reply.finish_reason,
             "message": {"role": "assistant", "content": text, **reply.fields},
+            **reply.choice,
         }
         for index, text in enumerate(texts[:count])
     ]

@@ -146,7 +146,18 @@ def _is_thinking(part: Any) -> bool:
 
 
 def _tool_calls(message: Any) -> str:
-    """Tool calls as text, ``name(arguments)`` a line: the response of a message that only calls tools."""
+    """Calls as text, ``name(arguments)`` a line: the response of a message that only calls tools.
+
+    Of functions and of custom tools, whose input is free text, and of the field that functions were called in before.
+    """
     calls = _get(message, "tool_calls")
-    functions = [_get(call, "function") for call in calls] if isinstance(calls, list) else []
-    return "\n".join(f"{_get(f, 'name')}({_get(f, 'arguments')})" for f in functions if f)
+    made = (
+        [_get(call, "function") or _get(call, "custom") for call in calls] if isinstance(calls, list) else []
+    )
+    given = [*made, _get(message, "function_call")]
+    return "\n".join(f"{_get(call, 'name')}({_given(call)})" for call in given if call)
+
+
+def _given(call: Any) -> Any:
+    arguments = _get(call, "arguments")
+    return _get(call, "input") if arguments is None else arguments
