@@ -60,3 +60,12 @@ def test_read_skips_blank_lines_and_counts_them(tmp_path: Path) -> None:
     ]
     with pytest.raises(ConfigurationError, match="Cannot read"):
         list(read_jsonl(str(tmp_path / "none.jsonl")))
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\r\n{"b": 2}\r\n\xef\xbb\xbf\n')
+    assert [(number, json.loads(line)) for number, line in read_jsonl(str(path))] == [
+        (1, {"a": 1}),
+        (3, {"b": 2}),
+    ]

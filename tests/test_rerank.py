@@ -169,6 +169,73 @@ def test_truncated_and_empty_candidates() -> None:
     assert [(failure.stage, failure.error) for failure in result.failures] == [("read", "InvalidTraceError")]
 
 
+REFUSED = {"refusal": "9 cannot help with that, not even with \\boxed{41}."}
+
+
+def test_a_refusal_is_named_and_stands_last() -> None:
+    replies = [
+        Reply(None, REFUSED, honours_n=False),
+        Reply("8 cut", finish_reason="abort", honours_n=False),
+        Reply("1 so #### 41", honours_n=False),
+    ]
+    scorer = NumberScorer()
+    seen: list[Candidate] = []
+    with OpenAIServer(lambda request: replies[request.number % 3]) as server:
+        result = best_of_n(
+            "q",
+            **options(server, n=3, max_concurrency=1, scorer=scorer, select="vote", on_candidate=seen.append),
+        )
+    assert [candidate.index for candidate in result.candidates] == [2, 1, 0]
+    assert [candidate.refusal for candidate in result.candidates] == [None, None, REFUSED["refusal"]]
+    refused = result.candidates[-1]
+    assert (refused.score, refused.answer, refused.response) == (None, None, REFUSED["refusal"])
+    assert (sum(scorer.batches), len(seen), result.failures) == (2, 3, ())
+    assert BestOfNResult.model_validate_json(result.model_dump_json()) == result
+
+
+@pytest.mark.parametrize("select", ["best", "vote", "weighted_vote"])
+def test_nothing_but_refusals_is_a_result_that_says_so(select: Any) -> None:
+    with OpenAIServer(Reply(None, REFUSED)) as server:
+        result = best_of_n("q", **options(server, n=2, select=select))
+    assert [candidate.refusal for candidate in result.candidates] == [REFUSED["refusal"]] * 2
+    assert result.best.response == REFUSED["refusal"]
+
+
+def test_a_reason_may_be_the_refusal() -> None:
+    with OpenAIServer(Reply("", finish_reason="refusal")) as server:
+        best = best_of_n("q", **options(server, n=1)).best
+    assert (best.refusal, best.finish_reason) == ("The model refused to answer.", "refusal")
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "abort", "error", "length", "cancelled", "MAX_TOKENS"])
+def test_an_answer_cut_off_in_any_way_stands_behind_a_finished_one(reason: str) -> None:
+    replies = [Reply("9 so", finish_reason=reason, honours_n=False), Reply("1", honours_n=False)]
+    with OpenAIServer(lambda request: replies[request.number % 2]) as server:
+        result = best_of_n("q", **options(server, n=2, max_concurrency=1))
+    assert [(c.response, c.trace.truncated) for c in result.candidates] == [("1", False), ("9 so", True)]
+
+
+def test_an_answer_that_a_filter_left_nothing_of_says_so() -> None:
+    said = r"cut off before it wrote anything .*content_filter"
+    with (
+        OpenAIServer(Reply(None, finish_reason="content_filter")) as server,
+        pytest.raises(GenerationError, match=said),
+    ):
+        best_of_n("q", **options(server, n=2))
+
+
+def test_a_refusal_that_is_handed_in_stands_last() -> None:
+    parts = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
+    result = rerank(
+        "q", [{"role": "assistant", "content": None, **REFUSED}, "1", parts], scorer=NumberScorer()
+    )
+    assert [(c.index, c.refusal) for c in result.candidates] == [
+        (1, None),
+        (0, REFUSED["refusal"]),
+        (2, "No."),
+    ]
+
+
 def test_mixed_pool_and_callables() -> None:
     async def second(messages: Any, **params: Any) -> dict[str, Any]:
         return {"content": "7", "reasoning_content": f"2 {messages[0]['content']} {params}"}
@@ -348,6 +415,15 @@ def test_completion_where_the_provider_honours_n() -> None:
         response = completion(**{**options(server), "messages": CHAT, "best_of": 3, "n": 2})
         assert len(server.requests) == 1
     assert [choice.message.content for choice in response.choices] == ["2", "1"]
+
+
+def test_completion_gives_a_refusal_as_litellm_does() -> None:
+    with OpenAIServer(Reply(None, REFUSED)) as server:
+        ours = completion(**{**options(server), "messages": CHAT, "best_of": 2})
+    assert [choice.message.model_dump(exclude_none=True) for choice in ours.choices] == [
+        {"role": "assistant", **REFUSED}
+    ] * 2
+    assert ours._hidden_params["me2sdk"].best.refusal == REFUSED["refusal"]
 
 
 def test_completion_keeps_tool_calls() -> None:

@@ -298,6 +298,78 @@ async def test_the_asynchronous_client_gets_the_same(upstream: Upstream, url: st
         assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == GOOD
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_refusal_comes_back_as_one(upstream: Upstream, client: openai.OpenAI, stream: bool) -> None:
+    upstream.behave = lambda request: Reply(None, {"refusal": "I cannot help with that."})
+    answer = client.chat.completions.create(model="m", messages=QUESTION, stream=stream)
+    if stream:
+        parts = list(answer)
+        assert "".join(part.choices[0].delta.refusal or "" for part in parts) == "I cannot help with that."
+        told, reason = parts[-1].model_extra["me2"], parts[-1].choices[0].finish_reason
+    else:
+        message = answer.choices[0].message
+        assert (message.content, message.refusal) == (None, "I cannot help with that.")
+        told, reason = answer.model_extra["me2"], answer.choices[0].finish_reason
+    assert (told["answered"], told["refused"], told["reward"], reason) == (4, 4, None, "stop")
+
+
+def test_a_refusal_stands_behind_an_answer(upstream: Upstream, client: openai.OpenAI) -> None:
+    upstream.behave = lambda request: Reply(
+        None if request.number % 2 == 0 else BAD,
+        {"refusal": "No."} if request.number % 2 == 0 else {},
+        honours_n=False,
+    )
+    options: Any = {"extra_headers": {"x-me2-candidates": "all"}}
+    answer = client.chat.completions.create(model="m", messages=QUESTION, **options)
+    assert answer.choices[0].message.content == BAD
+    told = answer.model_extra["me2"]
+    assert [candidate["refusal"] for candidate in told["candidates"]] == [None, None, "No.", "No."]
+    assert told["refused"] == 2
+
+
+@pytest.mark.parametrize(
+    ("reason", "openai_s", "native"),
+    [
+        ("abort", "length", "abort"),
+        ("content_filter", "content_filter", None),
+        ("refusal", "stop", "refusal"),
+    ],
+)
+def test_clients_see_reasons_that_they_know(
+    upstream: Upstream, client: openai.OpenAI, reason: str, openai_s: str, native: str | None
+) -> None:
+    upstream.behave = lambda request: Reply("so far", finish_reason=reason)
+    choice = client.chat.completions.create(model="m", messages=QUESTION).choices[0]
+    assert choice.finish_reason == openai_s
+    assert (choice.model_extra or {}).get("native_finish_reason") == native
+    if reason == "refusal":
+        assert (choice.message.content, choice.message.refusal) == (None, "so far")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tool_calls": [{"id": "1", "type": "custom", "custom": {"name": "run", "input": "print(42)"}}]},
+        {"function_call": {"name": "f", "arguments": "{}"}},
+    ],
+)
+def test_custom_tools_and_the_old_function_call_are_answers(
+    upstream: Upstream, client: openai.OpenAI, fields: dict[str, Any]
+) -> None:
+    upstream.behave = lambda request: Reply(None, fields)
+    message = client.chat.completions.create(model="m", messages=QUESTION).choices[0].message
+    dumped = message.model_dump(exclude_none=True)
+    assert {name: dumped[name] for name in fields} == fields
+
+
+def test_refusals_have_no_score(upstream: Upstream, url: str) -> None:
+    refused = {"role": "assistant", "content": None, "refusal": "No."}
+    ranked = post(url, "rerank", {"question": "q", "candidates": [refused, GOOD]}).json()["results"]
+    assert [(item["index"], item["relevance_score"] is None) for item in ranked] == [(1, False), (0, True)]
+    answer = post(url, "score", {"question": "q", "traces": [refused]})
+    assert (answer.status_code, "refusal" in complaint(answer)["message"]) == (400, True)
+
+
 # Streams
 
 

@@ -40,3 +40,9 @@ def test_what_cannot_be_read_is_said(name: str, content: str | None, message: st
         (tmp_path / name).write_text(content)
     with pytest.raises(ConfigurationError, match=message):
         list(read_records(tmp_path / name))
+
+
+def test_files_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"n": 1}\r\n{"n": 2}\r\n')
+    assert [record for _, record in read_records(path)] == [{"n": 1}, {"n": 2}]

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 from me2sdk.errors import ConfigurationError, ScoringError
@@ -11,6 +13,7 @@ from me2sdk.llm import LLM
 from me2sdk.schema import Trace
 from me2sdk.train import GatedReward, gated_reward
 from me2sdk.train.reward_function import FAILURES_IN_A_ROW
+from me2sdk.train.thinking_reward import ThinkingReward
 
 Q = "What is 3 + 4?"
 RIGHT, WRONG = "3 + 4 = 7.\n#### 7", "3 + 4 = 8.\n#### 8"
@@ -177,3 +180,41 @@ async def test_the_bundled_scorer_by_name() -> None:
     assert lean.reward is not None
     assert wordy.reward is not None
     assert 0.8 < wordy.reward < lean.reward < 1
+
+
+DONE = {"role": "assistant", "content": RIGHT}
+TOOL = {"role": "tool", "content": "saved", "tool_call_id": "1"}
+CALL = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+
+
+@pytest.mark.parametrize(
+    ("completion", "r_v"),
+    [
+        ([DONE, TOOL], 1),
+        ([CALL, TOOL, DONE], 1),
+        ([DONE, CALL, TOOL, TOOL], 0),  # the last thing that it said is a call
+        ([{"content": RIGHT}], 1),
+        ([TOOL], 0),
+        ([], 0),
+        ([{"role": "assistant", "content": None, "refusal": f"No. {RIGHT}"}], 0),
+    ],
+)
+async def test_the_assistant_s_last_message_counts(completion: list[Any], r_v: int) -> None:
+    scorer = Scorer()
+    (reward,) = await GatedReward(scorer)([Q], [completion], reference=["7"])
+    assert reward == (gated_reward(1, len(RIGHT) / 10) if r_v else 0)
+    thinking = await ThinkingReward(scorer)([Q] * 2, [completion, "x"])
+    assert thinking[1] == pytest.approx(0.1)
+    assert (thinking[0] == pytest.approx(len(RIGHT) / 10)) == bool(r_v)
+
+
+@pytest.mark.parametrize("reference", [7, 7.0, "7", Decimal(7), np.int64(7), np.float32(7)])
+async def test_references_may_be_numbers(reference: Any) -> None:
+    reward = GatedReward(Scorer())
+    right, wrong = await reward([Q] * 2, [RIGHT, WRONG], reference=[reference] * 2)
+    assert (right, wrong) == (gated_reward(1, len(RIGHT) / 10), 0)
+
+
+async def test_no_reference_is_no_number() -> None:
+    with pytest.raises(ConfigurationError, match="reference"):
+        await GatedReward(Scorer())([Q], [RIGHT], reference=[None])
