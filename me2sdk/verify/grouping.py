@@ -117,6 +117,8 @@ def _may_join(members: list[Value], others: list[Value]) -> bool:
 def _equal(one: Value, other: Value, deadline: float, failed: set[Value], available: bool) -> bool:
     if one.kind != other.kind and not {one.kind, other.kind} <= {"number", "formula"}:
         return False
+    if one.core == other.core:  # apart for their names or units
+        return False
     found = compare(one, other)
     if not found.ask:
         return bool(found.equal) and not one.items
