@@ -29,7 +29,7 @@ class ThinkingFormat:
 
     Attributes:
         name: the name of the row; a format registered under a name replaces the one before it.
-        opening: forms that open the reasoning. One that begins with a letter counts only where the reasoning begins.
+        opening: forms that open the reasoning. One in plain words is only dropped where the reasoning begins.
         closing: forms that close it. One without an opening closes all that stands before it, since chat templates
             often open the reasoning in the prompt.
         answer_opening: forms that open the answer.
@@ -72,6 +72,11 @@ class ThinkingFormat:
                 raise ConfigurationError(
                     f"{form!r} cannot be a form of the thinking format {self.name!r}: it needs 2 to {_LONGEST} "
                     "characters and none of them blank at its ends."
+                )
+            if form in self.closing and form[0].isalpha() and not self.paired:
+                raise ConfigurationError(
+                    f"{form!r} closes the thinking format {self.name!r} in plain words: with paired=True it counts "
+                    "only after the opening."
                 )
             if re.search(rf"{ANYTHING}\s*{ANYTHING}", form):
                 raise ConfigurationError(f"{form!r} has two {ANYTHING} side by side.")
@@ -137,7 +142,7 @@ FORMATS: Final[tuple[ThinkingFormat, ...]] = (
         "any namespace",
         ("<…:think>", "<…:thinking>", "<…:thought>", "<…:reasoning>", "<think:…>", "<thinking:…>"),
         ("</…:think>", "</…:thinking>", "</…:thought>", "</…:reasoning>", "</think:…>", "</thinking:…>"),
-        models="Hy3 and families to come",
+        models="Hy3 (`<think:opensource>`) and families to come",
         source=f"{_GH}vllm-project/vllm/pull/48800",
     ),
     ThinkingFormat(
@@ -224,6 +229,20 @@ FORMATS: Final[tuple[ThinkingFormat, ...]] = (
         ("<|/think|>", "<|/thinking|>", "<|/thought|>", "<|/reasoning|>"),
         models="Gemma by LiteRT-LM, fine-tunes",
         source=f"{_GH}google-ai-edge/LiteRT-LM",
+    ),
+    ThinkingFormat(
+        "Solar Open",
+        ("<|think|>",),
+        ("<|end|> <|begin|>assistant <|content|>",),
+        models="Solar Open",
+        source=f"{_HF}upstage/Solar-Open-100B",
+    ),
+    ThinkingFormat(
+        "K2 Horizon",
+        ("<ifm|think>", "<ifm|think…>"),
+        ("</ifm|think>", "</ifm|think…>"),
+        models="K2 Horizon",
+        source=f"{_HF}LLM360",
     ),
     ThinkingFormat(
         "pipes with start and end",

@@ -91,14 +91,15 @@ def _compile(formats: tuple[ThinkingFormat, ...]) -> Patterns:
             in_words = any(form[0].isalpha() for form in row.opening)
             paired.append(Paired(_any(row, row.opening), _any(row, row.closing), in_words))
             continue
-        for form in row.opening:
-            if form[0].isalpha():
-                words[_expression(form, row.exact_case)] = None
-            else:
-                kinds.setdefault(_expression(form, row.exact_case), (family, False))
-        for form in row.closing:
-            kinds.setdefault(_expression(form, row.exact_case), (family, True))
-    # Rows that share a tag are one family, or `<think>` of one could not be closed by `</think>` of another.
+        marks = [(form, False) for form in row.opening] + [(form, True) for form in row.closing]
+        words.update((_expression(form, row.exact_case), None) for form in row.opening if form[0].isalpha())
+        expressions = {
+            _expression(form, row.exact_case): closes for form, closes in marks if not form[0].isalpha()
+        }
+        # Rows that share a form are one family, or `<think>` of one could not be closed by `</think>` of another.
+        shared = next((kinds[expression][0] for expression in expressions if expression in kinds), family)
+        for expression, closes in expressions.items():
+            kinds.setdefault(expression, (shared, closes))
     forms = sorted(kinds, key=len, reverse=True)  # the longest first: "<|channel>thought" before "<|channel>"
     return Patterns(
         _alternatives(forms),

@@ -157,7 +157,14 @@ def test_a_user_adds_a_format() -> None:
 
 @pytest.mark.parametrize(
     ("opening", "closing"),
-    [((), ("x>",)), (("<x>",), ()), ("<x>", "</x>"), ((" x",), ("<x>",)), (("……a",), ("<x>",))],
+    [
+        ((), ("x>",)),
+        (("<x>",), ()),
+        ("<x>", "</x>"),
+        ((" x",), ("<x>",)),
+        (("……a",), ("<x>",)),
+        (("<x>",), ("Answer:",)),
+    ],
 )
 def test_a_format_without_usable_forms_is_refused(opening: tuple[str, ...], closing: tuple[str, ...]) -> None:
     with pytest.raises(ConfigurationError):
