@@ -96,7 +96,8 @@ class _Walk:
         if not opens and self._orphans:
             # The chat template opened the reasoning, so only its end was generated.
             first = self._orphans[0]
-            thoughts.append(_after(self._forms.words, text[: marks[first].start]))
+            thoughts.extend(self._inside(0, 0, marks[first].start))
+            thoughts[0] = _after(self._forms.words, thoughts[0])
             continued, index, position = True, first + 1, marks[first].end
             ink = _ink(text, position)
         while index < len(marks):
@@ -116,13 +117,29 @@ class _Walk:
                 index += 1
                 continue
             spoken.append(text[position : mark.start])
-            thoughts.append(text[mark.end : end.start])
+            thoughts.extend(self._inside(index + 1, mark.end, end.start))
             position = end.end
             ink = _ink(text, position)
             index = bisect.bisect_left(marks, position, key=_start)
         if not thoughts:
             return None
         return Blocks(thoughts, [*spoken, text[position:]], False, continued)
+
+    def _inside(self, index: int, start: int, end: int) -> list[str]:
+        """The text of a block from ``start`` to ``end``, cut at the blocks within it; ``index`` is its first mark."""
+        pieces: list[str] = []
+        closed_by: set[int] = set()
+        while index < len(self._marks) and (mark := self._marks[index]).start < end:
+            partner = self._partner.get(index)
+            if partner is not None and self._marks[partner].start < end:
+                closed_by.add(partner)
+            elif index not in closed_by:  # one without the other is text
+                index += 1
+                continue
+            pieces.append(self._text[start : mark.start])
+            start = mark.end
+            index += 1
+        return [*pieces, self._text[start:end]]
 
     def _end(self, index: int, at_start: bool) -> Mark | None:
         """Where the block that opens at a mark ends: behind the blocks that it holds, if those are complete."""

@@ -72,8 +72,8 @@ PIECES = st.lists(
         ("analysisWe need 2.assistantfinal4", "We need 2.", "4", False),
         ("", "", "", False),
         # Blocks within blocks, ends without a beginning and beginnings without an end.
-        ("<think>a<think>b</think>c</think>d", "a<think>b</think>c", "d", False),
-        ("a<think>b</think>c</think>d", "a<think>b</think>c", "d", False),
+        ("<think>a<think>b</think>c</think>d", "a\n\nb\n\nc", "d", False),
+        ("a<think>b</think>c</think>d", "a\n\nb\n\nc", "d", False),
         ("<think>a</think>\n</think>\n\nb", "a", "b", False),
         ("<think>a</thinking>b", "a", "b", False),
         ("Sure. <think>a</think>b", "a", "Sure.\n\nb", False),
