@@ -55,6 +55,8 @@ def answered(response: Any) -> Answered[Any]:
     said = _read("".join(texts))
     if thoughts:
         said["reasoning_content"] = "\n\n".join(thoughts)
+    if refused := [part.text for part in parts if part.type == "refusal"]:
+        said["refusal"] = "\n".join(refused)
     return Answered(
         response,
         {**said, **({"tool_calls": calls} if calls else {})},

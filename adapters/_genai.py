@@ -95,14 +95,17 @@ def _parts(message: Message) -> list[dict[str, Any]]:
             parts.append({"type": "text", "content": part.get("text")})
         else:  # a picture or a file, whose megabytes have no place in a span
             parts.append({"type": str(part.get("type")) if isinstance(part, dict) else "text"})
-    for call in message.get("tool_calls") or ():
-        asked = call.get("function") or {}
+    if refusal := message.get("refusal"):
+        parts.append({"type": "text", "content": refusal})
+    older = message.get("function_call")
+    for call in [*(message.get("tool_calls") or ()), *([{"function": older}] if older else ())]:
+        asked = call.get("function") or call.get("custom") or {}
         parts.append(
             {
                 "type": "tool_call",
                 "id": call.get("id"),
                 "name": asked.get("name"),
-                "arguments": asked.get("arguments"),
+                "arguments": asked.get("arguments", asked.get("input")),
             }
         )
     return parts

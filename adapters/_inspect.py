@@ -33,6 +33,8 @@ def as_message(message: ChatMessage) -> Message:
     if message.role == "assistant":
         parts = [part for part in message.content_list if part.type == "reasoning"]
         thoughts = (part.summary if part.redacted else part.reasoning for part in parts)
+        refused = (part.text for part in message.content_list if part.type == "text" and part.refusal)
+        turn["refusal"] = "\n".join(refused)
         turn["reasoning_content"] = "\n\n".join(filter(None, thoughts))
         turn["tool_calls"] = [
             {"id": call.id, "function": {"name": call.function, "arguments": json.dumps(call.arguments)}}

@@ -99,15 +99,22 @@ def answered(message: Any) -> Answered[AIMessage]:
 
 def assistant(message: AIMessage) -> Message:
     """A message of any provider as an assistant message in OpenAI's form."""
-    parts: dict[str, list[str]] = {"text": [], "reasoning": []}
+    parts: dict[str, list[str]] = {"text": [], "reasoning": [], "refusal": []}
     for block in message.content_blocks:
-        if block["type"] in parts:
-            parts[block["type"]].append(str(block.get(block["type"]) or ""))
+        own: Any = (
+            block.get("value") if block["type"] == "non_standard" else block
+        )  # refusals, in older versions
+        if isinstance(own, dict) and (kind := own.get("type")) in parts:
+            parts[kind].append(str(own.get(kind) or ""))
     calls = [
         {"id": c["id"], "function": {"name": c["name"], "arguments": json.dumps(c["args"], default=str)}}
         for c in message.tool_calls
     ]
-    fields = {"reasoning_content": "\n\n".join(parts["reasoning"]), "tool_calls": calls}
+    fields = {
+        "reasoning_content": "\n\n".join(parts["reasoning"]),
+        "tool_calls": calls,
+        "refusal": "\n".join(parts["refusal"]) or message.additional_kwargs.get("refusal"),
+    }
     return {
         "role": "assistant",
         "content": "".join(parts["text"]),

@@ -93,6 +93,8 @@ def _answered(response: R) -> Answered[R]:
         message = {"role": "assistant", "content": response.text}
     choices = _get(response.raw, "choices")
     last = choices[0] if isinstance(choices, list) and choices else response.raw
+    if refusal := _get(_get(last, "message"), "refusal"):
+        message = {**message, "refusal": refusal}
     reasons = (_get(last, name) for name in ("finish_reason", "stop_reason", "done_reason"))
     reason = finished(next(filter(None, reasons), None))
     return Answered(

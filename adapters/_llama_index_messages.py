@@ -34,6 +34,7 @@ def as_message(message: ChatMessage) -> Message:
     fields = {
         "reasoning_content": reasoning,
         "tool_calls": [_call(c) for c in calls or message.additional_kwargs.get("tool_calls") or ()],
+        "refusal": message.additional_kwargs.get("refusal"),
     }
     given = {name: value for name, value in fields.items() if value}
     return {"role": "assistant", "content": message.content or "", **given}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from me2sdk.schema import Message
+from me2sdk.traces.refusals import refusal_of
 
 __all__ = ["as_assistant", "as_chat", "is_cut_off"]
 
@@ -41,11 +42,16 @@ def as_chat(instructions: str | None, items: str | Iterable[Any]) -> list[Messag
 
 
 def as_assistant(items: Iterable[Any]) -> Message:
-    """A response's output as one assistant message, with ``reasoning_content`` and ``tool_calls`` where it has them."""
+    """A response's output as one assistant message.
+
+    With ``reasoning_content``, ``tool_calls`` and ``refusal`` where it has them.
+    """
     said = [
         item for item in map(_as_dict, items) if item.get("type") in ("message", "reasoning", "function_call")
     ]
-    return (_message(said) or [{"role": "assistant", "content": ""}])[0]
+    message = (_message(said) or [{"role": "assistant", "content": ""}])[0]
+    refusal = refusal_of({"content": [part for item in said for part in _parts(item.get("content"))]})
+    return message if refusal is None else {**message, "refusal": refusal}
 
 
 def is_cut_off(items: Iterable[Any]) -> bool:
@@ -85,9 +91,12 @@ def _as_dict(item: Any) -> dict[str, Any]:
     return item if isinstance(item, dict) else item.model_dump()
 
 
+def _parts(content: Any) -> list[dict[str, Any]]:
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+
+
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    parts = content if isinstance(content, list) else []
-    texts = (part.get("text") or part.get("refusal") for part in parts if isinstance(part, dict))
+    texts = (part.get("text") or part.get("refusal") for part in _parts(content))
     return "\n".join(text for text in texts if isinstance(text, str))

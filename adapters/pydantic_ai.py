@@ -17,9 +17,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from me2sdk.adapters._sampling import Answered, Settings, abest_native, record
+from me2sdk.adapters._sampling import Answered, Settings, abest_native, finished, record
 from me2sdk.schema import Message, Select
 from me2sdk.scorers import Scorer
+from me2sdk.traces.refusals import refusal_of
 
 try:
     from pydantic_ai import RunContext
@@ -107,7 +108,10 @@ def _answered(response: ModelResponse) -> Answered[ModelResponse]:
     sent, received = response.usage.input_tokens, response.usage.output_tokens
     known = not getattr(response.usage, "unmeasured_requests", 0)  # newer than some versions
     tokens = {"prompt_tokens": sent, "completion_tokens": received} if known else {}
-    return Answered(response, _assistant(response), finish_reason=response.finish_reason, **tokens)
+    # Its own word for a refusal is that for a filter.
+    native = finished((response.provider_details or {}).get("finish_reason"))
+    reason = native if refusal_of({}, native) is not None else response.finish_reason
+    return Answered(response, _assistant(response), finish_reason=reason, **tokens)
 
 
 def _assistant(response: ModelResponse) -> Message:

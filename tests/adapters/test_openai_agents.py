@@ -295,7 +295,7 @@ def test_what_questions_and_answers_are_made_of() -> None:
     ]
     assert as_assistant([{"type": "web_search_call"}]) == {"role": "assistant", "content": ""}
     refusal = {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
-    assert as_assistant([refusal]) == {"role": "assistant", "content": "No."}
+    assert as_assistant([refusal]) == {"role": "assistant", "content": "No.", "refusal": "No."}
 
 
 def test_bad_settings_say_what_to_do() -> None:
