@@ -33,6 +33,7 @@ _TURNS = (
     "<bos>",
     "<s>",
     "[/INST]",
+    "\ufeff",  # a byte order mark
 )
 _ENDS = (
     "<|im_end|>",
@@ -83,7 +84,7 @@ _SPACE = re.compile(r"\s*+")
 
 
 def strip_tokens(text: str, keep: Patterns | None = None) -> str:
-    """``text`` without the tokens of chat templates at its ends; unchanged, white space and all, if there is none.
+    """``text`` without the tokens of chat templates at its ends and the white space beside them.
 
     Args:
         text: a completion or a part of one.
@@ -95,7 +96,7 @@ def strip_tokens(text: str, keep: Patterns | None = None) -> str:
         found = _START.match(text, at)
         if found is None or (keep is not None and keep.opens(text, at)):
             break
-        start = found.end()
+        start = _SPACE.match(text, found.end()).end()  # type: ignore[union-attr]
     while end > start:
         at = end
         while at > start and text[at - 1].isspace():
@@ -105,4 +106,6 @@ def strip_tokens(text: str, keep: Patterns | None = None) -> str:
         if token is None:
             break
         end = at - len(token)
+        while end > start and text[end - 1].isspace():
+            end -= 1
     return text[start:end]

@@ -93,7 +93,9 @@ PIECES = st.lists(
         # Tokens of chat templates.
         ("<think>7 * 6 = 42</think>42<|im_end|>", "7 * 6 = 42", "42", False),
         ("<|im_start|>assistant\n<think>a</think>b<|im_end|>\n<|endoftext|>", "a", "b", False),
-        ("<s>plain </s>", "plain ", "plain ", False),
+        ("<s>plain </s>", "plain", "plain", False),
+        ("<start_of_turn>model\nb <end_of_turn>\n", "b", "b", False),
+        ("\ufeff<think>a</think>b", "a", "b", False),
         ("a<end_of_turn>", "a", "a", False),
         ("b<｜end▁of▁sentence｜>", "b", "b", False),
         # Harmony in its leftovers.
