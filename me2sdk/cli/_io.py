@@ -113,6 +113,8 @@ def candidates_table(
 def _cells(candidate: Candidate, answer: str | None) -> tuple[str, str, str]:
     reward = "–" if candidate.score is None else f"{candidate.score:+.2f}"
     note = " (cut off)" if candidate.trace.truncated else ""
+    if candidate.refusal is not None:
+        note = " (refused)"
     answer = answer or "–"
     return (
         reward,
