@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple
 from me2sdk.verify.arithmetic import Evaluation
 from me2sdk.verify.notation import LONGEST, to_latex
 from me2sdk.verify.units import same_unit
-from me2sdk.verify.values import Value, read_value
+from me2sdk.verify.value import Value
+from me2sdk.verify.values import read_value
 from me2sdk.verify.worker import Worker
 
 __all__ = ["Comparison", "ask_math_verify", "compare", "equal_answers", "math_text", "same_labels"]

@@ -13,7 +13,8 @@ from itertools import combinations
 
 from me2sdk.verify.equality import ask_math_verify, compare
 from me2sdk.verify.units import Unit, same_unit
-from me2sdk.verify.values import Value, read_value
+from me2sdk.verify.value import Value
+from me2sdk.verify.values import read_value
 
 __all__ = ["agroup_answers", "group_answers"]
 

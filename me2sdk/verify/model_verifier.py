@@ -142,10 +142,11 @@ def verify_answer(
 ) -> Verification:
     r"""Check the final answer of a response against a reference (paper §5.4).
 
-    The answers are compared by math-verify first, or as text where that is enough. Where that does not find
-    them equal and a ``model`` is given, the model is told question, reference and answer, and decides
-    whether they mean the same. It never sees the reasoning. An answer of more than ``LENGTH_FACTOR`` (4)
-    times the length of the reference and ``LENGTH_SLACK`` (100) characters is wrong without asking.
+    The answers are read as values first: numbers with their units, choices, times, lists, intervals, formulas,
+    words. What these do not decide, math-verify does. Where that does not find them equal and a ``model`` is
+    given, the model is told question, reference and answer, and decides whether they mean the same. It never
+    sees the reasoning. An answer of more than ``LENGTH_FACTOR`` (4) times the length of the reference and
+    ``LENGTH_SLACK`` (100) characters is wrong without asking.
 
     Args:
         response: a completion as text, a `Trace`, or an assistant message. Its answer is what
@@ -162,8 +163,15 @@ def verify_answer(
     Returns:
         A `Verification`, true only if right. The outcome is "undecided" where the response states no answer,
         the two cannot be compared, or three answers of the model could not be read. Without math-verify
-        (``pip install math-verify``) answers are compared as normalised text, so that ``\sqrt{2}`` and
-        ``2^{1/2}`` count as different.
+        (``pip install math-verify``) formulas that their values do not show to be equal count as different.
+
+    Examples:
+        >>> verify_answer("So there are \\boxed{42} jars.", "42").outcome
+        'right'
+        >>> verify_answer("The answer is 1 1/2 cups.", "3/2").outcome
+        'right'
+        >>> verify_answer("It is not 42.", 42).outcome
+        'wrong'
 
     Raises:
         ConfigurationError: the reference is empty, or a setting cannot work.

@@ -103,6 +103,9 @@ def _from_unicode(text: str) -> str:
     text = _SUPERSCRIPT.sub(lambda match: "^{" + match[0].translate(_SUPERSCRIPTS) + "}", text)
     text = _SUBSCRIPT.sub(lambda match: "_{" + unicodedata.normalize("NFKC", match[0]) + "}", text)
     text = _VULGAR.sub(_vulgar, text)
+    text = re.sub(
+        r"^\s{0,9}[–‐‑‒]\s?(?=[\d.(\\a-zA-Z])", "-", text
+    )  # a dash in front is a minus; in between, a range
     return text.translate(_SIGN_TABLE)
 
 

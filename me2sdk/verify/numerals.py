@@ -20,6 +20,7 @@ _RATIO = re.compile(
 _FRACTION = re.compile(
     r"([+-]?)\s?(?:(\d{1,40})\s?)?\\frac\{\s?([+-]?\d{1,40})\s?\}\{\s?([+-]?\d{1,40})\s?\}"
 )
+_REPEATING = re.compile(r"([+-]?)(\d{0,40})\.(\d{0,40})\\overline\s?\{(\d{1,40})\}")
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
@@ -38,6 +39,12 @@ def read_number(text: str) -> Fraction | None:
     if match := _SCIENTIFIC.fullmatch(text):
         exponent = int(match[2] or match[3] or match[4] or match[5])
         return Fraction(match[1]) * Fraction(10) ** exponent
+    if match := _REPEATING.fullmatch(text):  # 0.1666…
+        whole, start, cycle = match[2] or "0", match[3], match[4]
+        value = Fraction(f"{whole}.{start or 0}") + Fraction(
+            int(cycle), (10 ** len(cycle) - 1) * 10 ** len(start)
+        )
+        return -value if match[1] == "-" else value
     match = _RATIO.fullmatch(text) or _FRACTION.fullmatch(text)
     if match is None:
         return None

@@ -7,67 +7,17 @@ is the work of `me2sdk.verify.equality`.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Literal
 
 from me2sdk.traces.sentences import single_number
 from me2sdk.verify.arithmetic import Evaluation, evaluate
 from me2sdk.verify.notation import FUNCTIONS, LONGEST, WORD, plain
 from me2sdk.verify.numerals import number_in_words, read_number, read_scaled
 from me2sdk.verify.units import Unit, read_unit
+from me2sdk.verify.value import Kind, Value
 
-__all__ = ["Kind", "Value", "read_value"]
-
-Kind = Literal[
-    "number", "choice", "time", "tuple", "list", "interval", "union", "formula", "equation", "words", "opaque"
-]
-"""opaque: text that only equals itself, such as ``\neq 42``, an arrow, or a power too large to compute."""
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """An answer as it was understood.
-
-    Attributes:
-        kind: what it is.
-        key: equal for values of one kind that are equal without doubt.
-        text: the value in plain notation, without the names and units that stand around it.
-        name: the variable that it was said of: ``x`` for ``x = 5`` and ``x < 5``.
-        unit: the unit behind a number.
-        items: the parts of a collection.
-        said: the text behind the letter of a choice.
-        certain: False where a difference says little: an approximation, or something too large to compute.
-    """
-
-    kind: Kind
-    key: Hashable
-    text: str
-    name: str = ""
-    unit: Unit | None = None
-    items: tuple[Value, ...] = ()
-    said: str = ""
-    certain: bool = True
-
-    @property
-    def core(self) -> tuple[Kind, Hashable]:
-        """What it is without its name and unit."""
-        return (self.kind, self.key)
-
-    @property
-    def number(self) -> Fraction | None:
-        """The number, where it is one."""
-        return self.key if self.kind == "number" and isinstance(self.key, Fraction) else None
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """Its numerical values; none for what is no formula."""
-        if self.kind == "number" and isinstance(self.key, Fraction):
-            return Evaluation((self.key,))
-        return evaluate(self.text) if self.kind == "formula" else Evaluation()
-
+__all__ = ["read_value"]
 
 _MONEY = re.compile(r"([+-]?)\s?([$€£¥])\s?(.{1,60})")
 _NUMBER_FIRST = re.compile(
@@ -77,7 +27,7 @@ _NUMBER_FIRST = re.compile(
 )
 _BASE = re.compile(r"([0-9a-fA-F]{1,200})\s?_\s?\{?\s?(\d{1,2})\s?\}?")
 _CHOICE = re.compile(
-    r"(?:(?:option|choice|answer|statement)\s)?(?:\(([A-Ja-j])\)|\[([A-Ja-j])\]|([A-Ja-j])(?=[.):]|$))[.):]?(?:\s(.{1,400})|)",
+    r"(?:(?:option|choice|answer|statement):?\s)?(?:\(([A-Ja-j])\)|\[([A-Ja-j])\]|([A-Ja-j])(?=[.):]|$))[.):]?(?:\s(.{1,400})|)",
     re.IGNORECASE,
 )
 _TIME = re.compile(r"(\d{1,2})(?::([0-5]\d))?(?::([0-5]\d))?\s?(?:([ap])\.?\s?m\b\.?)?", re.IGNORECASE)
@@ -89,6 +39,18 @@ _OPAQUE = re.compile(
     r"\\(?:neq|not|(?:left|Right|Left|leftright|Leftright|up|down|long\w{0,20}|hookright|x\w{0,10})?arrow|to|mapsto|equiv"
     r"|cong|pmod|mod|bmod|mp|ll|gg|propto|neg|nmid|mid|perp|parallel)(?![a-zA-Z])|->|<-|=>|!=|\?"
 )
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}/\d{1,2}/\d{4}")
+_SPOKEN = {
+    "infinity": "\\infty",
+    "no solution": "\\emptyset",
+    "no solutions": "\\emptyset",
+    "empty set": "\\emptyset",
+    "the empty set": "\\emptyset",
+    "\\{\\}": "\\emptyset",
+    "\\mathbb {r}": "(-\\infty,\\infty)",
+    "\\mathbb{r}": "(-\\infty,\\infty)",
+    "all real numbers": "(-\\infty,\\infty)",
+}
 _RELATION = re.compile(r"(<=|>=|\\le(?![a-z])|\\ge(?![a-z])|<|>|==?|\\in(?![a-z]))")
 _NAME = re.compile(
     r"(?:\\[a-zA-Z]{2,12}|[a-zA-Z])\s?(?:_\s?(?:\{\w{1,12}\}|\w))?'{0,2}(?:\s?\([a-zA-Z](?:,\s?[a-zA-Z]){0,3}\))?"
@@ -107,7 +69,10 @@ def read_value(answer: str) -> Value:
 
 
 def _read(text: str, depth: int) -> Value:
+    text = _SPOKEN.get(text.casefold(), text)
     if not text or depth > 8:
+        return _opaque(text)
+    if _DATE.fullmatch(text):  # no subtraction
         return _opaque(text)
     for reader in (_choice, _number, _money, _time, _quantity, _with_base):
         if value := reader(text):
@@ -297,6 +262,8 @@ def _collected(text: str, depth: int) -> Value | None:
     if parts:
         return _collection("union", tuple(_read(part, depth + 1) for part in parts), text)
     opening, closing = text[:1], text[-1:]
+    if text.startswith("{") and text.endswith("}") and _closes_at_end(text) and _splits(text[1:-1], ","):
+        text = f"\\{text[:-1]}\\}}"
     if text.startswith("\\{") and text.endswith("\\}") and (inner := text[2:-2].strip()):
         items = _splits(inner, ",") or [inner]
         if not any(sign in inner for sign in ("|", ":", "\\mid")):

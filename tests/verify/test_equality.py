@@ -20,6 +20,21 @@ needs_math_verify = pytest.mark.skipif(
 )
 
 EQUAL = [
+    ("(-\\infty,\\infty)", "\\mathbb{R}"),
+    ("∞", "infinity"),
+    ("no solution", "\\emptyset"),
+    ("A", "Answer: A"),
+    ("{1,2}", "\\{1,2\\}"),
+    ("0.\\overline{3}", "1/3"),
+    ("0.1\\overline{6}", "1/6"),
+    ("-42", "–42"),
+    ("90 minutes", "1.5 hours"),
+    ("FF_{16}", "255"),
+    ("x=1,y=2", "(1,2)"),
+    ("cos(x)", "\\cos x"),
+    ("a/b", "\\frac ab"),
+    ("3", "3 pm"),
+    ("2\\sqrt{3}", "√12"),
     ("3/2", "1 1/2"),
     ("3/2", "1\\frac12"),
     ("3/2", "1½"),
@@ -159,6 +174,18 @@ EQUAL = [
 ]
 
 DIFFERENT = [
+    ("2024-01-05", "2018"),
+    ("42", "at least 42"),
+    ("42", "42?"),
+    ("42", "42 \\Rightarrow 43"),
+    ("42", "42_8"),
+    ("20°C", "20°F"),
+    ("3 hours 20 minutes", "3 hours"),
+    ("a_1", "a_2"),
+    ("1.234.567", "1234567"),
+    ("10^100", "10^{101}"),
+    ("42", "\\not= 42"),
+    ("5 apples", "6 apples"),
     ("34", "3 4"),
     ("34", "3,4"),
     ("3, 4", "3 4"),
@@ -226,6 +253,7 @@ DIFFERENT = [
 ]
 
 UNDECIDED = [
+    ("5 apples", "5 oranges"),
     ("42", "\\approx 42"),
     ("1", "100000000!"),
     ("9^{9^{9^9}}", "9^{9^{9^8}}"),
@@ -295,6 +323,7 @@ PIECES = st.lists(
 ANSWERS = st.one_of(st.sampled_from(ALL), PIECES, st.text(max_size=12))
 
 
+@settings(deadline=None)
 @given(ANSWERS)
 def test_equality_is_reflexive(answer: str) -> None:
     assert equal_answers(answer, answer)[0] is True
@@ -302,13 +331,14 @@ def test_equality_is_reflexive(answer: str) -> None:
     assert group_answers([answer, answer]) == [0, 0]
 
 
+@settings(deadline=None)
 @given(ANSWERS, ANSWERS)
 @example("5 m", "5")
 def test_equality_is_symmetric(one: str, other: str) -> None:
     assert compare(read_value(one), read_value(other)) == compare(read_value(other), read_value(one))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(ANSWERS, max_size=10), st.randoms(use_true_random=False))
 @example(["5", "5 m", "5 cm"], random.Random(0))
 @example(["x=5", "5", "y=5"], random.Random(0))
