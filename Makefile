@@ -95,6 +95,8 @@ lint: $(VENV)/dev.stamp | .cache ## Format check, lint, floors, types, stale doc
 	$(BIN)/python .ci/check_package.py
 	@$(BIN)/typer me2sdk.cli utils docs --name me2 --output .cache/cli.md >/dev/null
 	@diff -u docs/cli.md .cache/cli.md || (echo "docs/cli.md is stale: run make docs"; exit 1)
+	@$(BIN)/python docs/formats.py .cache/formats.md
+	@diff -u docs/formats.md .cache/formats.md || (echo "docs/formats.md is stale: run make docs"; exit 1)
 	@$(BIN)/python docs/pictures.py .cache/pictures
 	@diff -rq docs/pictures .cache/pictures || (echo "docs/pictures is stale: run make docs"; exit 1)
 
@@ -121,6 +123,7 @@ bench: $(VENV)/dev.stamp $(SMOLLM2) ## Run the benchmarks; each writes JSON into
 docs: $(VENV)/dev.stamp ## Write the generated pages and pictures, and build the site into site/
 	$(BIN)/python -c "import json; from me2sdk.dag import ReasoningDAG; print(json.dumps(ReasoningDAG.model_json_schema(), indent=1))" > docs/dag.schema.json
 	$(BIN)/typer me2sdk.cli utils docs --name me2 --output docs/cli.md
+	$(BIN)/python docs/formats.py docs/formats.md
 	$(BIN)/python docs/pictures.py docs/pictures
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
