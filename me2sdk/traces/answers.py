@@ -9,7 +9,13 @@ from __future__ import annotations
 import re
 
 from me2sdk.traces.boxes import boxed_answers
-from me2sdk.traces.sentences import affirms, mentions_number, single_number, supposes_nothing
+from me2sdk.traces.sentences import (
+    affirms,
+    concluded_number,
+    mentions_number,
+    single_number,
+    supposes_nothing,
+)
 
 __all__ = ["final_answer", "last_answer"]
 
@@ -92,8 +98,9 @@ def final_answer(reasoning: str, response: str | None, truncated: bool) -> str |
     """The answer of a completion: the response decides, before the reasoning.
 
     Where the response marks no answer, it is all that the response says where that is one value: "There are 42
-    jars." says 42; "It is not 42." and "41 or 42" say nothing that could be taken for an answer. The reasoning
-    counts only where it was finished and the response says nothing that could differ from it.
+    jars." says 42; "It is not 42." and "41 or 42" say nothing that could be taken for an answer. Else it is the
+    one number of a last sentence that concludes: "Therefore, there are 42 jars.". The reasoning counts only
+    where it was finished and the response says nothing that could differ from it.
     """
     said = (response or "").strip()
     answer = last_answer(said) or _whole(said)
@@ -127,7 +134,7 @@ def _whole(said: str) -> str | None:
         bare = bare[1:-1].strip()
     if _BARE.fullmatch(bare):
         return bare.rstrip(".!")
-    return single_number(said)
+    return single_number(said) or concluded_number(said)
 
 
 def _marked(text: str) -> str | None:

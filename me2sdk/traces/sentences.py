@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["affirms", "mentions_number", "single_number", "supposes_nothing"]
+__all__ = ["affirms", "concluded_number", "mentions_number", "single_number", "supposes_nothing"]
 
 _LONGEST = 160
 _NUMBER = re.compile(
@@ -39,6 +39,19 @@ _BOUND = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W\d_]+")
+_CONCLUSION = re.compile(
+    r"[*_ ]{0,4}(?:(?:therefore|thus|hence|consequently|accordingly|altogether|overall|finally"
+    r"|in (?:total|all|conclusion|summary)|as a result|to conclude)\b,?|(?:so|then),)[ \t]",
+    re.IGNORECASE,
+)
+_UNSETTLED = re.compile(
+    r"\b(?:not|no|never|none|neither|nor|cannot|wrong|incorrect|false|maybe|perhaps|possibly|probably|might|may|could"
+    r"|should|unsure|uncertain|unclear|guess|doubt|whether|either|or|between|than|least|most|up to|within|likely|seems?"
+    r"|appears?|suppose|assume|assuming|i|me|my|let|try|tried|check|verify|need to|have to|must|step|equation"
+    r"|option|question|problem)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+_MARKED_NUMBER = re.compile(rf"(?:\*\*|\\\()\s?({_NUMBER.pattern})[^*\\\n]{{0,40}}(?:\*\*|\\\))")
 
 
 def affirms(text: str) -> bool:
@@ -86,3 +99,29 @@ def single_number(text: str) -> str | None:
     if label and re.search(r"\s[A-Z]\w*\s?$", before):
         return None
     return (number[1] + (number[2] or "").strip()).strip()
+
+
+def concluded_number(text: str) -> str | None:
+    """The number that the last sentence of a solution concludes with, as it is written, or None.
+
+    "Therefore, Miss Maria has 30 students." concludes with 30. The sentence must say that it concludes, leave nothing
+    open, and hold one number, or one that is set in bold or as a formula.
+    """
+    line = text.rstrip()[-400:].rpartition("\n")[2].strip()
+    start = max((match.end() for match in re.finditer(r"[.!:;]\s+(?=[A-Z*])", line)), default=0)
+    sentence = line[start:]
+    if len(sentence) > 2 * _LONGEST or _CONCLUSION.match(sentence) is None:
+        return None
+    if not sentence.rstrip("*_$) ").endswith((".", "!")) or "?" in sentence or _UNSETTLED.search(sentence):
+        return None
+    if any(not re.search(r"\d", bold) for bold in re.findall(r"\*\*([^*]{1,80})\*\*", sentence[3:])):
+        return None  # what it sets in bold is no number
+    marked = [match[1] for match in _MARKED_NUMBER.finditer(sentence.replace("\\$", ""))]
+    plain = re.sub(r"\\[()\[\]]|\*\*|\\(?=[$%])", "", sentence)
+    if re.search(r"[\\=<>^{}~≈≠]", plain):
+        return None
+    found = [match[0].strip() for match in _NUMBER.finditer(plain)]
+    for numbers in (found, marked):
+        if len(set(numbers)) == 1:
+            return numbers[0]
+    return None

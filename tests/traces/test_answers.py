@@ -164,3 +164,32 @@ def test_finding_answers_in_a_megabyte_is_quick(piece: str) -> None:
     started = time.process_time()
     last_answer(piece * (1_000_000 // len(piece)))
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("sentence", "answer"),
+    [
+        ("Therefore, Miss Maria has 30 students.", "30"),
+        ("So, each of Ray's friends received 5 lollipops.", "5"),
+        ("Thus, the original price of the shirt was \\(\\$36\\).", "$36"),
+        ("Therefore, half of the spots of all 7 snakes is **2450**.", "2450"),
+        ("Therefore, if Bill puts them end to end, they will be 280 feet long.", "280"),
+        ("In total, she spent $1,375.50.", "$1,375.50"),
+        ("Therefore, the 5 people brought a total of 14 records.", None),  # which of the two?
+        ("Therefore, after spinning 2250 degrees, she is facing **east**.", None),
+        ("Therefore, there are at least 30 students.", None),
+        ("Therefore, it is not 42.", None),
+        ("Therefore, it is either 41 or so.", None),
+        ("So, let me check 42.", None),
+        ("So, I tried 42.", None),
+        ("So is it 42?", None),
+        ("Therefore, maybe 42 jars.", None),
+        ("She has 30 students.", None),  # nothing says that this is the end
+        ("Therefore, x = 42.", None),
+        ("Therefore, Miss Maria has 30", None),  # cut off
+    ],
+)
+def test_a_last_sentence_that_concludes_gives_its_one_number(sentence: str, answer: str | None) -> None:
+    solution = f"There are 300 cards, and 10 for each.\n\n300 / 10 = 30\n\n{sentence}"
+    assert Trace.from_text(solution).answer == answer
+    assert Trace.from_text(f"<think>Hm.</think>{solution}").answer == answer
