@@ -10,7 +10,7 @@ import httpx
 
 from me2sdk.adapters._generator import Answers, OutOfContext
 from me2sdk.errors import ConfigurationError, GenerationError, ME2Error
-from me2sdk.llm._litellm import load
+from me2sdk.llm._litellm import load, quiet
 
 __all__ = ["fill", "last_pieces", "piece", "seconds_of", "typed_errors", "upstream_call", "usage_of"]
 
@@ -78,10 +78,13 @@ def usage_of(answers: Answers) -> Any:
 def fill(response: Any, model: str, answers: Answers) -> Any:
     """Put a local model's answers into LiteLLM's response."""
     litellm = load()
-    response.choices = [
-        litellm.Choices(index=place, finish_reason=w.finish_reason, message=litellm.Message(content=w.text))
-        for place, w in enumerate(answers.written)
-    ]
+    with quiet():
+        response.choices = [
+            litellm.Choices(
+                index=place, finish_reason=w.finish_reason, message=litellm.Message(content=w.text)
+            )
+            for place, w in enumerate(answers.written)
+        ]
     response.model = model
     response.usage = usage_of(answers)
     response._hidden_params["response_cost"] = 0.0  # known: nobody is paid
@@ -91,8 +94,9 @@ def fill(response: Any, model: str, answers: Answers) -> Any:
 def piece(*, finish_reason: str | None = None, **delta: Any) -> Any:
     """A piece of a stream."""
     types = load().types.utils
-    choice = types.StreamingChoices(index=0, delta=types.Delta(**delta), finish_reason=finish_reason)
-    return types.ModelResponseStream(choices=[choice])
+    with quiet():  # Pydantic warns of LiteLLM's types when the first of a kind is made
+        choice = types.StreamingChoices(index=0, delta=types.Delta(**delta), finish_reason=finish_reason)
+        return types.ModelResponseStream(choices=[choice])
 
 
 def last_pieces(finish_reason: str | None, usage: Any) -> Iterator[Any]:

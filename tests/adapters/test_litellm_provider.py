@@ -131,6 +131,27 @@ def test_errors_are_those_of_litellm(status: int, name: str) -> None:
     assert len(cause.partial.failures) == 2
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"refusal": "I cannot help with that."},
+        {"tool_calls": [{"id": "1", "type": "custom", "custom": {"name": "run", "input": "print(42)"}}]},
+        {"function_call": {"name": "f", "arguments": "{}"}},
+    ],
+)
+def test_what_stands_in_place_of_content_comes_through(complete: Any, fields: dict[str, Any]) -> None:
+    (name, value), *_ = fields.items()
+    with OpenAIServer(Reply(None, fields)) as server:
+        message = complete(MODEL, CHAT, best_of=2, api_base=server.url).choices[0].message
+        stream = load().completion(
+            MODEL, CHAT, best_of=2, api_base=server.url, api_key=KEY, stream=True, max_retries=0
+        )
+        deltas = [chunk.choices[0].delta.model_dump(exclude_none=True) for chunk in stream]
+    assert message.model_dump()[name] == value
+    (streamed,) = [delta[name] for delta in deltas if delta.get(name)]
+    assert streamed == ([{**value[0], "index": 0}] if name == "tool_calls" else value)
+
+
 def test_a_context_that_is_too_short_is_told_apart(complete: Any) -> None:
     message = "This model's maximum context length is 10 tokens."
     with OpenAIServer(error(400, message)) as server, pytest.raises(load().ContextWindowExceededError):
