@@ -46,7 +46,8 @@ _NEXT_ID = re.compile(rf"[ \t]{{0,4}}(?:,|;|&|\band\b|[ \t](?=\d|s\d)){_ID}", re
 def own_words(message: Any, finish_reason: str | None = None) -> str:
     """What the model says when it is done thinking, or "" where it never got that far.
 
-    Its thoughts are left out, with the candidates that it weighed and discarded there. Of an answer that was cut off,
+    Its thoughts are left out, with the candidates that it weighed and discarded there, unless it finished and they are
+    all there is. Of an answer that was cut off,
     the last line is left out too: it may be half of an id.
     """
     try:

@@ -123,7 +123,7 @@ def test_reads_no_candidates_that_the_model_only_thought_of() -> None:
         return {
             2: Reply(f"<think>{thought}</think>\n{said('continue')}"),
             3: Reply(said("continue"), fields={"reasoning_content": thought}),
-            4: Reply(f"<think>{thought}"),
+            4: Reply(f"<think>{thought}", finish_reason="abort"),
             5: Reply(None, fields={"reasoning_content": thought}, finish_reason="length"),
         }[asked(request.text)[0]]
 
@@ -131,6 +131,16 @@ def test_reads_no_candidates_that_the_model_only_thought_of() -> None:
         dag = parse_dag(STEPS, **at(server, max_retries=0))
     assert {node.action for node in dag.nodes[1:]} == {"continue"}
     assert [failed.step for failed in dag.errors] == [4, 5]
+
+
+def test_thinking_that_came_to_its_end_without_more_is_the_answer() -> None:
+    def reply(request: Request) -> Reply:
+        return Reply(None, fields={"reasoning_content": f"Hm.\n{said('backtrack 0')}"})
+
+    with OpenAIServer(reply) as server:
+        dag = parse_dag(STEPS[:3], **at(server, max_retries=0))
+    assert [node.action for node in dag.nodes[2:]] == ["backtrack"]
+    assert dag.errors == ()
 
 
 def test_a_trace_cannot_annotate_itself() -> None:
