@@ -57,7 +57,7 @@ class Reading(NamedTuple):
 
 
 def read_decision(message: Message, finish_reason: str | None = None) -> Reading:
-    """Read the decision at the end of a judge's answer; its thinking is left out, unless it finished with no other text.
+    """Read the decision at the end of a judge's answer; its thinking is left out where there is more.
 
     The last ``<|decision|>`` counts, also where its brackets are missing; without one the last line that
     starts with "Decision:"; without that a last line that is nothing but a decision. What is ambiguous is
