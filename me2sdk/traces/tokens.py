@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from me2sdk.traces.patterns import Patterns
 
@@ -77,10 +78,8 @@ _ENDS = (
     "<｜begin▁of▁sentence｜>",
 )
 _ALL = tuple(sorted({*_TURNS, *_ENDS}, key=len, reverse=True))
-_START = re.compile("|".join(map(re.escape, _ALL)))
 _TAIL = 3  # characters by which a token at the end is looked up
 _BY_END = {tail: tuple(t for t in _ALL if t.endswith(tail)) for tail in {token[-_TAIL:] for token in _ALL}}
-_SPACE = re.compile(r"\s*+")
 
 
 def strip_tokens(text: str, keep: Patterns | None = None) -> str:
@@ -91,12 +90,9 @@ def strip_tokens(text: str, keep: Patterns | None = None) -> str:
         keep: forms that stay whole at the start, though they begin with such a token.
     """
     start, end = 0, len(text)
-    while True:
-        at = _SPACE.match(text, start).end()  # type: ignore[union-attr]  # it matches nothing too
-        found = _START.match(text, at)
-        if found is None or (keep is not None and keep.opens(text, at)):
-            break
-        start = _SPACE.match(text, found.end()).end()  # type: ignore[union-attr]
+    at_start = _at_start(keep)
+    while found := at_start.match(text, start):
+        start = found.end()
     while end > start:
         at = end
         while at > start and text[at - 1].isspace():
@@ -109,3 +105,12 @@ def strip_tokens(text: str, keep: Patterns | None = None) -> str:
         while end > start and text[end - 1].isspace():
             end -= 1
     return text[start:end]
+
+
+@lru_cache(maxsize=8)
+def _at_start(keep: Patterns | None) -> re.Pattern[str]:
+    """A token and the white space around it, or a run of one token but for its last: a text may be all tokens."""
+    kept = [] if keep is None else [keep.marks.pattern, *(form.opening.pattern for form in keep.paired)]
+    unless = "".join(f"(?!(?i:{pattern}))" for pattern in kept)
+    token = "|".join(map(re.escape, _ALL))
+    return re.compile(rf"\s*+{unless}(?P<token>{token})(?:\s*+(?P=token)(?=\s*+(?P=token)))*+\s*+")

@@ -171,6 +171,21 @@ def test_a_format_without_usable_forms_is_refused(opening: tuple[str, ...], clos
         ThinkingFormat("mine", opening, closing)
 
 
+@pytest.mark.parametrize("token", ["</s>", "<|end|>", "<s>\n", "<|im_start|>"])
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [
+        ("<think>", "</think>"),
+        ("<|im_start|>think", "<|im_start|>answer"),
+        ("<|im_start|>assistant/think", "<|im_end|>\n<|im_start|>assistant"),
+    ],
+)
+def test_a_long_run_of_tokens_hides_no_form(token: str, opening: str, closing: str) -> None:
+    run = token * 50_000
+    assert _parts(Trace.from_text(f"{run}{opening}\na{closing}\nb{run}")) == ("a", "b", False)
+    assert _parts(Trace.from_text(run)) == ("", "", False)
+
+
 def test_what_is_no_format_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="ThinkingFormat"):
         register_format("<x>")  # type: ignore[arg-type]
