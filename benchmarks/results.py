@@ -24,6 +24,7 @@ TITLES = {
     "dag_long": "parse_dag: long traces",
     "dag_views": "Views and exports of a DAG",
     "judge_cost": "judge_pair and rank_traces: calls and wall time",
+    "verify": "Checks of answers, and votes",
     "llm_calls": "Calls and tokens: defaults, savings, and what was estimated",
     "scorers": "Reward models in each precision, on a CPU",
     "scoring": "TRMScorer beside other ways to score the traces of a question, on a CPU",

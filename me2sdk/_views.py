@@ -80,8 +80,7 @@ def dominant_path(dag: ReasoningDAG, answer: str | None = None) -> tuple[int, ..
 
     Args:
         dag: a DAG of steps or of super-nodes.
-        answer: the final answer, such as ``trace.answer``; by default the last one that the trace itself marks
-            (``\\boxed{…}``, "Final answer: …", "#### …").
+        answer: the final answer, such as ``trace.answer``; by default the last one that the trace itself marks.
 
     Returns:
         Ids, ascending. A leaf states the answer if its chain of steps marks it. If none does, the latest one counts

@@ -128,8 +128,8 @@ class Trace(_Value):
 
         The response decides: what it marks (``<answer>…</answer>``, the last ``\boxed{…}``, else the last "Final
         answer: …", "Answer: …", "The answer is …" or ``#### …``), or the one number of a short sentence that
-        affirms it ("There are 42 jars."). The reasoning is looked at only where the response says nothing that
-        could differ from it.
+        affirms it ("There are 42 jars."), or that of a last sentence that concludes ("Therefore, …"). The reasoning
+        is looked at only where the response says nothing that could differ from it.
         """
         return final_answer(self.reasoning, self.response, self.truncated)
 

@@ -98,7 +98,7 @@ async def _ask(llm: LLM, question: str, reference: str, answer: str) -> Outcome:
         # Its own sample each time, so that neither the seed nor the cache brings the same text again.
         generation = await llm.agenerate(messages, sample_index=asked)
         try:
-            trace = Trace.from_message(generation.message)
+            trace = Trace.from_message(generation.message, finish_reason=generation.finish_reason)
         except InvalidTraceError:  # an empty message
             said, decision = "", None
         else:
