@@ -71,10 +71,6 @@ class Patterns(NamedTuple):
             for found in self.marks.finditer(text)
         ]
 
-    def opens(self, text: str, start: int) -> bool:
-        """Say whether a form of the table stands at ``start``."""
-        return bool(self.marks.match(text, start)) or any(f.opening.match(text, start) for f in self.paired)
-
 
 def patterns() -> Patterns:
     """The patterns of the formats that are registered now."""

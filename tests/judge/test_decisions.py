@@ -88,7 +88,9 @@ def test_thinking_is_not_the_answer() -> None:
     )  # it came to its end there: that is the answer
     assert decision("<|decision|>Trace 2", reasoning_content="<|decision|>Trace 1") == "2"
     assert decision(None, "length", reasoning_content="<|decision|>Trace 1") is None
-    assert decision(None, reasoning_content="<|decision|>Trace 1") == "1"  # it finished, and this is all there is
+    assert (
+        decision(None, reasoning_content="<|decision|>Trace 1") == "1"
+    )  # it finished, and this is all there is
 
 
 def test_the_problem_tells_what_went_wrong() -> None:
