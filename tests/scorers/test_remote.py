@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from scoring_server import ScoringServer
 
+from me2sdk import Trace
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
 from me2sdk.scorers import RemoteTRMScorer, remote
 
@@ -304,7 +305,10 @@ class Here:
     def score(self, question: Any, traces: Sequence[Any]) -> list[float]:
         parts = zip(question, traces, strict=True)
         return [
-            self.sign * score for score in logits([f"{asked}\n{trace.strip()}" for asked, trace in parts])
+            self.sign * score
+            for score in logits(
+                [f"{asked}\n{Trace.from_text(trace).reasoning.strip()}" for asked, trace in parts]
+            )
         ]
 
 

@@ -143,7 +143,9 @@ def test_scores_are_the_models_own_logits(
 def test_the_last_token_is_read_even_if_it_is_also_the_padding(copy: Path) -> None:
     edit_json(copy / "tokenizer_config.json", pad_token="<eos>")
     edit_json(copy / "config.json", pad_token_id=1)
-    with_eos, without = TRMScorer(str(copy)).score(QUESTION, ["It is 51.<eos>", "It is 51."])
+    with_eos, without = TRMScorer(str(copy)).score(
+        QUESTION, [Trace(reasoning=text) for text in ("It is 51.<eos>", "It is 51.")]
+    )
     assert abs(with_eos - without) > 1e-3
 
 
@@ -158,7 +160,12 @@ def test_questions_one_a_trace_and_chat_messages(tiny: Callable[[str], Path]) ->
 def test_empty_input_and_hostile_input(tiny: Callable[[str], Path]) -> None:
     scorer = TRMScorer(str(tiny("llama")))
     assert scorer.score(QUESTION, []) == []
-    assert len(scorer.score("\ud800", [Trace(reasoning="\udfff"), "<bos><eos><pad>", "\0" * 99])) == 3
+    assert (
+        len(
+            scorer.score("\ud800", [Trace(reasoning="\udfff"), Trace(reasoning="<bos><eos><pad>"), "\0" * 99])
+        )
+        == 3
+    )
     with pytest.raises(InvalidTraceError, match="Trace 1 "):
         scorer.score(QUESTION, ["fine", " "])
 
@@ -314,7 +321,7 @@ def test_little_memory_means_smaller_batches(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(rows)
 
-    parts = [(f"{QUESTION}\n", trace.strip()) for trace in TRACES]
+    parts = [(f"{QUESTION}\n", Trace.from_text(trace).reasoning.strip()) for trace in TRACES]
     monkeypatch.setattr(runner, "_forward", small)
     assert model.score(parts, threading.Event()) == pytest.approx(expected, abs=1e-4)
     assert sizes == [8, 4, 2, 2, 4, 2, 2]

@@ -32,12 +32,12 @@ PAIRS = [
     Preference(
         question=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "And 3 + 3?\n"}],
         chosen=Trace(reasoning="3 + 3 is 6, then", response="6"),
-        rejected=Trace(reasoning="Hmm 🤔 思考 <eos> <pad>"),
+        rejected=Trace(reasoning="Hmm 🤔 <eos> <pad> 思考"),
         category="b",
     ),
     Preference(
         question="<bos> q",
-        chosen=Trace(reasoning="ends as a text does <eos>"),
+        chosen=Trace(reasoning="ends as a text does <eos>, and goes on"),
         rejected=Trace(reasoning="  x\n\n"),
     ),
 ]
