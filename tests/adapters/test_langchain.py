@@ -134,7 +134,7 @@ async def test_the_asynchronous_chain_does_the_same(mixed: OpenAIServer) -> None
 @pytest.mark.filterwarnings("ignore:The function `loads` is in beta")
 def test_the_result_survives_serialisation(mixed: OpenAIServer) -> None:
     answer = best_of(mixed).invoke("12 * 13?")
-    back = loads(dumps(answer), allowed_objects="messages")
+    back = loads(dumps(answer), allowed_objects=[AIMessage])
     assert back == answer
     assert result_of(back) == result_of(answer)
     assert AIMessage.model_validate_json(answer.model_dump_json()) == answer

@@ -73,7 +73,8 @@ async def test_the_reason_of_anthropic(stop: str) -> None:
         finally:
             server.shutdown()
             thread.join()
-    assert answer.finish_reason == {"refusal": "refusal", "max_tokens": "length"}[stop]
+    # Not every version of LiteLLM tells the provider's own word.
+    assert answer.finish_reason in {"refusal": ("refusal", "content_filter"), "max_tokens": ("length",)}[stop]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,9 @@ async def test_the_reason_of_anthropic(stop: str) -> None:
 async def test_what_stands_in_place_of_content_is_kept(connect: Connect, fields: dict[str, Any]) -> None:
     with OpenAIServer(Reply(None, fields)) as server:
         answer = await connect(server).agenerate("x")
-    assert answer.message == {"role": "assistant", "content": None, **fields}
+    found = dict(answer.message)
+    found |= found.pop("provider_specific_fields", {})  # where older versions of LiteLLM keep a refusal
+    assert found == {"role": "assistant", "content": None, **fields}
 
 
 @pytest.mark.parametrize(
