@@ -219,8 +219,7 @@ def quiet_loading(expect_new_head: bool = False) -> Iterator[None]:
     """
     logging = transformers.utils.logging
     level = logging.get_verbosity()
-    set_hook = getattr(logging, "set_tqdm_hook", None)  # not in the oldest 5.x
-    before = set_hook and set_hook(
+    before = logging.set_tqdm_hook(
         lambda factory, args, kwargs: factory(*args, **{**kwargs, "disable": True})
     )
     if expect_new_head:
@@ -230,5 +229,4 @@ def quiet_loading(expect_new_head: bool = False) -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(level)
-        if set_hook:
-            set_hook(before)
+        logging.set_tqdm_hook(before)
