@@ -47,10 +47,10 @@ def _convert(path: Path, target: Path) -> None:
         import gguf  # noqa: F401 - transformers reads GGUF with it
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import quantization_config
+        from transformers.utils.quantization_config import GgufConfig
     except ImportError as error:
         raise ConfigurationError(
-            f'Reading a GGUF file needs {error.name}: pip install "me2sdk[local]" gguf'
+            f'Reading a GGUF file needs {error.name}: pip install "me2sdk[local]" "transformers>=5.17"'
         ) from None
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
@@ -61,10 +61,10 @@ def _convert(path: Path, target: Path) -> None:
         folder = Path(scratch) / "model"
         where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
         AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
-        # From 5.17 on weights stay packed unless asked; before, they were always unpacked.
-        config = getattr(quantization_config, "GgufConfig", None)
-        unpacked = {"quantization_config": config(dequantize=True)} if config else {}
-        model = AutoModelForCausalLM.from_pretrained(**where, **unpacked, dtype=torch.bfloat16)
+        unpacked = GgufConfig(dequantize=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            **where, quantization_config=unpacked, dtype=torch.bfloat16
+        )
         for holder in (model.config, model):  # what is saved is plain weights
             if hasattr(holder, "quantization_config"):
                 del holder.quantization_config
