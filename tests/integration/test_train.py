@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from needs import reads_gguf
 from judge_doubles import read
+from needs import reads_gguf
 from openai_server import OpenAIServer, Request
 
 from me2sdk import TRMScorer, best_of_n
