@@ -24,6 +24,7 @@ from me2sdk.adapters._litellm_local import Local, forget_models
 from me2sdk.adapters._litellm_wire import last_pieces, piece, typed_errors, upstream_call
 from me2sdk.errors import ConfigurationError
 from me2sdk.llm._litellm import load
+from me2sdk.traces.refusals import refusal_of
 
 __all__ = ["handlers", "register", "unregister"]
 
@@ -105,7 +106,8 @@ def _pieces(response: Any) -> Iterator[Any]:
     if reasoning := getattr(message, "reasoning_content", None):
         yield piece(role="assistant", reasoning_content=reasoning)
     calls = [{**call.model_dump(), "index": place} for place, call in enumerate(message.tool_calls or ())]
-    beside = {name: said for name in ("function_call", "refusal") if (said := getattr(message, name, None))}
+    fields = {"function_call": getattr(message, "function_call", None), "refusal": refusal_of(message)}
+    beside = {name: value for name, value in fields.items() if value}
     said = piece(role="assistant", content=message.content or "", tool_calls=calls or None, **beside)
     said._hidden_params = {name: response._hidden_params[name] for name in ("me2sdk", "response_cost")}
     yield said

@@ -115,6 +115,8 @@ def _message(message: Any) -> Message:
     if isinstance(extra, dict):
         # LiteLLM keeps a second copy here of what it moved, "reasoning" for one.
         extra = {k: v for k, v in extra.items() if v is not None and v not in fields.values()}
+        if "refusal" in extra:  # some versions of LiteLLM put it here
+            fields["refusal"] = extra.pop("refusal")
     return {
         "role": "assistant",
         "content": None,
