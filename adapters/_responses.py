@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from me2sdk.schema import Message
-from me2sdk.traces.refusals import refusal_of
+from me2sdk.traces import refusal_of
 
 __all__ = ["as_assistant", "as_chat", "is_cut_off"]
 

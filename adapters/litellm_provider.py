@@ -24,7 +24,7 @@ from me2sdk.adapters._litellm_local import Local, forget_models
 from me2sdk.adapters._litellm_wire import last_pieces, piece, typed_errors, upstream_call
 from me2sdk.errors import ConfigurationError
 from me2sdk.llm._litellm import load
-from me2sdk.traces.refusals import refusal_of
+from me2sdk.traces import refusal_of
 
 __all__ = ["handlers", "register", "unregister"]
 

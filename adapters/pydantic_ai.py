@@ -20,7 +20,7 @@ from typing import Any
 from me2sdk.adapters._sampling import Answered, Settings, abest_native, finished, record
 from me2sdk.schema import Message, Select
 from me2sdk.scorers import Scorer
-from me2sdk.traces.refusals import refusal_of
+from me2sdk.traces import refusal_of
 
 try:
     from pydantic_ai import RunContext

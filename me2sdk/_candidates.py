@@ -28,8 +28,7 @@ from me2sdk.schema import (
 from me2sdk.scorers import Scorer, TRMScorer
 from me2sdk.scorers._base import ask_scorer, scorer_name
 from me2sdk.select import order
-from me2sdk.traces import is_cut_off
-from me2sdk.traces.refusals import refusal_of
+from me2sdk.traces import is_cut_off, refusal_of
 from me2sdk.verify import agroup_answers
 
 _log = logging.getLogger(__name__)
@@ -151,18 +150,17 @@ def read_answer(
     """
     refusal = refusal_of(message, finish_reason)
     if refusal is not None:
-        thoughts = message.get("reasoning_content") if isinstance(message, dict) else None
-        trace = Trace.from_message({"content": refusal, "reasoning_content": thoughts}, question)
-        return trace, refusal
+        field = "reasoning_content"
+        thoughts = message.get(field) if isinstance(message, dict) else getattr(message, field, None)
+        return Trace.from_message({"content": refusal, field: thoughts}, question), refusal
     try:
-        trace = Trace.from_message(message, question, finish_reason=finish_reason)
+        return Trace.from_message(message, question, finish_reason=finish_reason), None
     except InvalidTraceError as error:
         if not is_cut_off(finish_reason):
             raise
         raise InvalidTraceError(
             f"The model was cut off before it wrote anything (finish reason {finish_reason!r})."
         ) from error
-    return (trace.model_copy(update={"truncated": True}) if is_cut_off(finish_reason) else trace), None
 
 
 def read_candidate(item: str | Trace | Message, question: Question | None) -> tuple[Trace, str | None]:

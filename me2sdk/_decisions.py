@@ -9,8 +9,7 @@ from typing import Literal, NamedTuple
 
 from me2sdk.errors import InvalidTraceError
 from me2sdk.schema import Message, Trace
-from me2sdk.traces import is_cut_off
-from me2sdk.traces.refusals import refusal_of
+from me2sdk.traces import is_cut_off, refusal_of
 from me2sdk.verdicts import Vote
 
 __all__ = ["Choice", "Reading", "Tally", "read_decision", "settled", "tally"]

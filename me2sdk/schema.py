@@ -12,7 +12,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from me2sdk import traces
 from me2sdk._choices import Select
 from me2sdk.errors import InvalidTraceError
-from me2sdk.traces.answers import final_answer
 
 __all__ = [
     "BestOfNResult",
@@ -131,7 +130,7 @@ class Trace(_Value):
         affirms it ("There are 42 jars."), or that of a last sentence that concludes ("Therefore, …"). The reasoning
         is looked at only where the response says nothing that could differ from it.
         """
-        return final_answer(self.reasoning, self.response, self.truncated)
+        return traces.final_answer(self.reasoning, self.response, self.truncated)
 
 
 class Usage(_Value):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from importlib import metadata
 
 import pytest
 
@@ -35,11 +34,3 @@ def needs(*modules: str) -> pytest.MarkDecorator:
     """A mark for one test, or for one of its parameters."""
     missing = [module for module in modules if not installed(module)]
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
-
-
-def reads_gguf() -> bool:
-    """Whether the transformers that is installed reads GGUF files the way we ask it to: from 5.17 on."""
-    return installed("transformers") and tuple(map(int, metadata.version("transformers").split(".")[:2])) >= (
-        5,
-        17,
-    )

@@ -9,7 +9,7 @@ from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
 from me2sdk.schema import Message, Question, Scores, Trace
 from me2sdk.scorers import Scorer
 from me2sdk.scorers._base import ask_scorer
-from me2sdk.traces.refusals import refusal_of
+from me2sdk.traces import refusal_of
 from me2sdk.train._completions import last_said
 from me2sdk.train.evaluate.scorers import open_scorer
 

@@ -19,7 +19,7 @@ from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.llm._answer import estimate_tokens
 from me2sdk.schema import Message, Question, Trace
 from me2sdk.scorers._text import SEAMS, read_scoring_text
-from me2sdk.traces.refusals import refusal_of
+from me2sdk.traces import refusal_of
 
 __all__ = ["embeddings", "rerank", "score"]
 

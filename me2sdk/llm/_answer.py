@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from me2sdk import traces
 from me2sdk.schema import Message, Usage
-from me2sdk.traces.refusals import refusal_of
+from me2sdk.traces import refusal_of
 
 __all__ = ["Generation"]
 

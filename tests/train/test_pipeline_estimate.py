@@ -7,7 +7,7 @@ import pytest
 from openai_server import OpenAIServer, Reply, Request
 from pipeline_doubles import answer, config
 
-from me2sdk.llm._prices import token_prices
+from me2sdk.llm._litellm import prices as token_prices
 from me2sdk.train._config import load_config
 from me2sdk.train.pipeline import DataConfig, build_preferences, estimate_build
 

@@ -22,7 +22,8 @@ from me2sdk._tracing import silence
 from me2sdk.annotate import aparse_dag
 from me2sdk.dag import ReasoningDAG
 from me2sdk.llm import LLM, TokenCounter, rehearse
-from me2sdk.llm._prices import Prices, token_prices
+from me2sdk.llm._litellm import Prices
+from me2sdk.llm._litellm import prices as token_prices
 from me2sdk.schema import Message, Question, Step, Usage
 from me2sdk.train.pipeline._pairs import Usable, choose_pairs
 from me2sdk.train.pipeline._questions import read_prompts
