@@ -158,6 +158,7 @@ def test_a_batch_is_scored_in_one_call_and_comes_back_in_order() -> None:
     assert compute_score_batch([], [], []) == []
 
 
+@needs("torch", "math_verify")
 @pytest.mark.skipif(not VERL.exists(), reason="verl has an environment of its own, which `make verl` makes")
 def test_verl_itself_runs_all_three_forms(tmp_path: Path) -> None:
     """Its reward loop with two managers, its legacy managers, and its whole ``RewardLoopManager`` over Ray."""

@@ -85,7 +85,9 @@ def test_time_is_linear_in_the_trace() -> None:
         return time.perf_counter() - began
 
     seconds(100)
-    assert seconds(2000) < 10 * max(seconds(500), 0.02)
+    # The fastest of three, since other work shares the cores.
+    long, short = (min(seconds(count) for _ in range(3)) for count in (2000, 500))
+    assert long < 10 * max(short, 0.02)
 
 
 @pytest.mark.parametrize("piece", ["a", "a ", "7 ", "\n"])
