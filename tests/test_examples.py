@@ -30,6 +30,8 @@ NEEDS = {
     "serve": "starlette",
     "train_a_small_trm": "trl",
 }
+# What Pydantic says of the types of other frameworks, some versions of which it warns of.
+OF_PYDANTIC = "ignore::UserWarning:pydantic._internal._generate_schema"
 RUN_NOTEBOOK = """
 import sys, nbformat
 from nbclient import NotebookClient
@@ -41,7 +43,10 @@ nbformat.write(notebook, sys.argv[2])
 
 def run(path: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-P", str(path)], capture_output=True, text=True, timeout=SLOW.get(path.stem, 60)
+        [sys.executable, "-W", OF_PYDANTIC, "-P", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=SLOW.get(path.stem, 60),
     )
     assert done.returncode == 0, done.stderr
     assert not done.stderr

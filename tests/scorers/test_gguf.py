@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ WIDTH, HEADS, LAYERS = 64, 4, 2
 
 def write_gguf(path: Path) -> None:
     """A Llama of random weights that reads bytes."""
-    vocabulary = ["<bos>", *sorted(byte_symbols())]
+    vocabulary = ["<bos>", *sorted(byte_symbols()), "ab", "abc"]
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(256)
     writer.add_embedding_length(WIDTH)
@@ -37,7 +38,7 @@ def write_gguf(path: Path) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(vocabulary)
     writer.add_token_types([3, *[1] * (len(vocabulary) - 1)])
-    writer.add_token_merges(["a b"])
+    writer.add_token_merges(["a b", "ab c"])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(0)
     torch.manual_seed(0)
@@ -112,7 +113,8 @@ def test_an_adapter_of_it_scores_as_with_the_folder(
     model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)
     transformers.utils.logging.set_verbosity_warning()
     config = peft.LoraConfig(r=2, target_modules=["q_proj"], task_type="SEQ_CLS", init_lora_weights=False)
-    with pytest.warns(FutureWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # which not every version of PEFT gives
         peft.get_peft_model(model, config).save_pretrained(tmp_path / "adapter")
     monkeypatch.setattr("me2sdk.scorers._adapters.user_cache_dir", lambda: tmp_path)
     traces = ["So x = 2.", "No: x = 3, and then some more."]
