@@ -358,7 +358,7 @@ def test_nobody_who_waits_any_more_is_answered(policy: str) -> None:
     from me2sdk.adapters._generator import Generator, Halted, Sampling
 
     generator, halt, begun = Generator(policy), threading.Event(), threading.Event()
-    long = Sampling(max_tokens=1500)
+    long = Sampling(max_tokens=1500, temperature=0)  # one that samples may end at any token
     running = generator.submit(CHAT, long, halt, on_text=lambda _: begun.set())
     waiting = generator.submit(CHAT, long, halt)
     assert begun.wait(60)
@@ -380,12 +380,13 @@ async def test_who_leaves_stops_the_model(policy: str, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Generator, "submit", watched)
     model = f"transformers/{policy}"
-    stream = await litellm.acompletion(model, CHAT, max_tokens=1900, stream=True)
+    long = {"max_tokens": 1900, "temperature": 0}  # one that samples may end at any token
+    stream = await litellm.acompletion(model, CHAT, **long, stream=True)
     async for piece in stream:
         if piece.choices[0].delta.content:
             break
     await stream.aclose()
-    cut = {"messages": CHAT, "optional_params": {"max_tokens": 1900}, "timeout": None}
+    cut = {"messages": CHAT, "optional_params": long, "timeout": None}
     task = asyncio.create_task(
         handlers()["transformers"].acompletion(model=policy, **cut, model_response=None)
     )
