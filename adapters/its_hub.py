@@ -15,7 +15,7 @@ import logging
 from typing import Any
 
 from me2sdk._sync import run_sync
-from me2sdk.adapters._sampling import aorder
+from me2sdk.adapters._shared import aorder
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Message
 from me2sdk.scorers import Scorer

@@ -17,8 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from me2sdk import _tracing
-from me2sdk.adapters._telemetry import attributes, error_of, failed, model_of, request_parameters
-from me2sdk.adapters._telemetry_content import shown
+from me2sdk.adapters._shared import attributes, error_of, failed, model_of, request_parameters, shown
 from me2sdk.errors import GenerationError
 
 try:

@@ -19,8 +19,7 @@ from typing import Any
 
 import me2sdk
 from me2sdk import _tracing
-from me2sdk.adapters import _genai
-from me2sdk.adapters._telemetry import attributes, error_of, failed
+from me2sdk.adapters._shared import attributes, error_of, failed, genai
 from me2sdk.errors import GenerationError
 from me2sdk.schema import RerankResult
 
@@ -75,7 +74,7 @@ class _Tracer:
         given = attributes(facts)
         asked = facts.get("messages" if kind == "call" else "question")
         if kind == "call":
-            given |= _genai.request(name, facts)
+            given |= genai.request(name, facts)
             name = f"chat {given['gen_ai.request.model']}"
         elif kind == "verb":
             given |= {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": name}
@@ -83,7 +82,7 @@ class _Tracer:
         elif kind == "score":
             given["me2sdk.scorer"], name = name, f"score {name}"
         if self._content and asked and kind in ("call", "verb"):
-            given["gen_ai.input.messages"] = _genai.messages(asked)
+            given["gen_ai.input.messages"] = genai.messages(asked)
         way = SpanKind.CLIENT if kind == "call" else SpanKind.INTERNAL
         return _Observer(kind, self._tracer.start_span(name, kind=way, attributes=given), self._content)
 
@@ -107,16 +106,16 @@ class _Observer:
         answer, result = facts.get("answer"), facts.get("result")
         said: list[Any] = []
         if answer is not None:
-            self._span.set_attributes(_genai.response(answer))
+            self._span.set_attributes(genai.response(answer))
             said = [(choice.message, choice.finish_reason) for choice in answer.choices]
         elif isinstance(result, RerankResult) and result.candidates:
             message = {"role": "assistant", "content": result.best.response}
             said = [(message, result.best.finish_reason)]
         if self._content and said:
             chat, reasons = zip(*said, strict=True)
-            self._span.set_attribute("gen_ai.output.messages", _genai.messages(list(chat), list(reasons)))
+            self._span.set_attribute("gen_ai.output.messages", genai.messages(list(chat), list(reasons)))
         if "candidate" in facts:
-            self._span.add_event("gen_ai.evaluation.result", _genai.evaluation(facts))
+            self._span.add_event("gen_ai.evaluation.result", genai.evaluation(facts))
         if failure := failed(facts):
             self._fail(*failure)
 

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from me2sdk.adapters._sampling import Answered, Settings, abest_native, finished, record
+from me2sdk.adapters._shared import Answered, Settings, abest_native, finished, record
 from me2sdk.schema import Message, Select
 from me2sdk.scorers import Scorer
 from me2sdk.traces import refusal_of

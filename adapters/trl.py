@@ -14,8 +14,7 @@ Both take TRL's call: conversational or text prompts and completions, the datase
 from __future__ import annotations
 
 from me2sdk.scorers import Scorer
-from me2sdk.train.reward_function import GatedReward
-from me2sdk.train.thinking_reward import ThinkingReward
+from me2sdk.train.rewards import GatedReward, ThinkingReward
 
 try:
     import trl  # noqa: F401 - its trainer is what these functions are for

@@ -2,10 +2,10 @@
 
     python benchmarks/annotate.py DATA
 
-DATA holds ``reasoningflow/dev/*.json``; without it nothing is measured. `me2sdk.train.reasoningflow` says how the gold
-actions are derived. The annotator goes through each trace on its own; every step but the root counts. Beside it stands
-the majority class, which always continues. "Returns" are the gold backtracks whose parent it finds when it is given
-the gold state, beside always taking the nearest earlier step.
+DATA holds ``reasoningflow/dev/*.json``; without it nothing is measured. `me2sdk.train.evaluate.reasoningflow` says
+how the gold actions are derived. The annotator goes through each trace on its own; every step but the root counts.
+Beside it stands the majority class, which always continues. "Returns" are the gold backtracks whose parent it finds
+when it is given the gold state, beside always taking the nearest earlier step.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any
 
 from report import save
 
-from me2sdk._builder import DAGBuilder
 from me2sdk.annotate import LocalAnnotator, parse_dag
+from me2sdk.dag import DAGBuilder
 from me2sdk.train import DagAnnotator, evaluate_dag
 from me2sdk.train.evaluate.dag import CONTINUE, DagRow
-from me2sdk.train.reasoningflow import GoldTrace, read_reasoningflow
+from me2sdk.train.evaluate.reasoningflow import GoldTrace, read_reasoningflow
 
 
 def returns(trace: GoldTrace) -> Iterable[tuple[bool, bool]]:

@@ -22,9 +22,10 @@ from typing import Any
 from report import HERE, save
 
 from me2sdk import Trace
-from me2sdk.train import BonReport, CandidateQuestion, evaluate_bon, open_scorer, plot_bon
-from me2sdk.train.evaluate.bon import WITHIN
-from me2sdk.train.sources import CandidateSet, read_champ, read_gsm8k_candidates, read_simplerl
+from me2sdk.scorers import open_scorer
+from me2sdk.train import BonReport, CandidateQuestion, evaluate_bon, plot_bon
+from me2sdk.train.evaluate import WITHIN
+from recipes.sources import CandidateSet, read_champ, read_gsm8k_candidates, read_simplerl
 
 TITLES = {
     "gsm8k": "GSM8K, 660 questions, 4 GPT-3 solutions each",

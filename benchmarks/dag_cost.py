@@ -21,7 +21,7 @@ from typing import Any
 from report import save
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from openai_server import OpenAIServer, Reply, Request
+from support.fake_provider import OpenAIServer, Reply, Request
 
 from me2sdk.annotate import parse_dag
 from me2sdk.dag import ReasoningDAG

@@ -16,8 +16,7 @@ from collections.abc import Callable
 
 from report import save
 
-from me2sdk._builder import DAGBuilder
-from me2sdk.dag import ReasoningDAG
+from me2sdk.dag import DAGBuilder, ReasoningDAG
 from me2sdk.schema import Step
 
 WORDS = "we compute the sum of the series and compare it with the bound that follows for every n".split()

@@ -28,7 +28,7 @@ from report import peak_mib, save
 from scoring import operations
 
 from me2sdk.scorers import TRMScorer
-from me2sdk.scorers._loading import quantization_settings
+from me2sdk.scorers.local import quantization_settings
 from me2sdk.testing import tiny_reward_model
 
 PRECISIONS: dict[str, dict[str, Any]] = {

@@ -17,11 +17,9 @@ from typing import Any
 
 from report import HERE, save
 
-from me2sdk.scorers.smollm2 import find_smollm2
-from me2sdk.train._config import load_config
-from me2sdk.train.grpo import train_grpo
-from me2sdk.train.grpo_config import GRPOReport, GRPOSettings
-from me2sdk.train.word_problems import make_word_problems
+from me2sdk.scorers.local import find_smollm2
+from me2sdk.train.config import load_config
+from me2sdk.train.grpo import GRPOReport, GRPOSettings, make_word_problems, train_grpo
 
 ARMS = {"verifier only": 0.0, "gated": 0.2}
 SYSTEM = "Solve the problem."

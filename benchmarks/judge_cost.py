@@ -26,14 +26,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from openai_server import OpenAIServer, Request
 from report import save
+from support.fake_provider import OpenAIServer, Request
 
-from me2sdk._builder import DAGBuilder
-from me2sdk._judge import ajudge_pair
-from me2sdk._ranking import arank_traces
-from me2sdk.dag import ReasoningDAG
-from me2sdk.llm import _litellm
+from me2sdk.dag import DAGBuilder, ReasoningDAG
+from me2sdk.judge import ajudge_pair, arank_traces
+from me2sdk.llm import door
 from me2sdk.schema import Step, Usage
 
 PAUSE = 0.05
@@ -78,7 +76,7 @@ async def main() -> None:
         "--rounds", type=int, default=5, help="rounds, of which the median counts (default: 5)"
     )
     options = parser.parse_args()
-    _litellm.load()
+    door.load()
     dags = [make_dag(options.steps, quality) for quality in (5, 2, 7, 0, 3, 6, 1, 4)]
     rows: list[dict[str, Any]] = []
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from openai_server import CUT, MALFORMED, OpenAIServer, Request, error
 from report import save
+from support.fake_provider import CUT, MALFORMED, OpenAIServer, Request, error
 
-from me2sdk.llm import LLM, Budget, Generation, _litellm
+from me2sdk.llm import LLM, Budget, Generation, door
 
 FAULTS = [error(429), error(500), error(503), CUT, MALFORMED]
 
@@ -43,7 +43,7 @@ async def milliseconds(calls: int, width: int, ask: Callable[[int], Awaitable[An
 
 
 async def overhead(calls: int, repeats: int, width: int) -> dict[str, Any]:
-    litellm = _litellm.load()
+    litellm = door.load()
     chat = [{"role": "user", "content": "What is 6 times 7? " * 20}]
     with OpenAIServer("The answer is 42. " * 50) as server, tempfile.TemporaryDirectory() as folder:
         where = {"api_base": server.url, "api_key": "none"}

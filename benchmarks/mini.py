@@ -3,7 +3,7 @@
     python benchmarks/mini.py [--data DIR --champ WHEEL]
 
 Load time is that of a fresh process, after the imports and with them; speed is the median CPU time for one trace, by
-the trace's length, over ten rounds. With ``--data`` (and ``--champ``, see `me2sdk.train.mini`) its accuracy is measured
+the trace's length, over ten rounds. With ``--data`` (and ``--champ``, see `recipes.mini`) its accuracy is measured
 too, and everything is written to benchmarks/mini.json.
 """
 
@@ -91,8 +91,8 @@ def main() -> None:
     print(f"{machine()}\nloading: {loading}\n\n{table(rows)}\n")
     if arguments.data is None:
         return
-    from me2sdk.train import mini, mini_report
-    from me2sdk.train.sources import held_out
+    from recipes import mini, mini_report
+    from recipes.sources import held_out
 
     unseen = [pair for pair in mini.training_pairs(arguments.data) if held_out(pair.question)]
     report = mini_report.measure(MiniScorer.load(), unseen, arguments.data, arguments.champ)

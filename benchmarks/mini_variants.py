@@ -23,11 +23,11 @@ from variant_models import Corpus, Floats, Model, Phrases, Scalar, Sources, Tree
 
 from me2sdk.schema import Trace
 from me2sdk.scorers.mini import MiniScorer
-from me2sdk.train import mini
+from me2sdk.train.data import Preference, question_key
 from me2sdk.train.evaluate.estimates import estimate
 from me2sdk.train.perturb import perturb_traces, read_traces
-from me2sdk.train.preferences import Preference, question_key
-from me2sdk.train.sources import (
+from recipes import mini
+from recipes.sources import (
     CandidateSet,
     Pair,
     read_bigbench,

@@ -3,7 +3,7 @@
     python benchmarks/pairs.py --data DIR [--scorer mini] [--scorer NAME=FOLDER] [--most N] [--dtype bfloat16]
         [--cache DIR]
 
-DIR is laid out as for `me2sdk.train.mini`: the pairs are PRMBench's development split, and those GSM8K and BIG-Bench
+DIR is laid out as for `recipes.mini`: the pairs are PRMBench's development split, and those GSM8K and BIG-Bench
 pairs whose questions no fit may see. Any scorer of ``me2 eval pairs`` may be named; ``NAME=`` is what the report calls
 it. ``--most`` takes so many pairs of each set (of PRMBench's development split always all), for slow scorers. With
 ``--cache`` rewards are kept there, a file a data set, and a second run goes on with them. Writes pairs.json beside
@@ -21,9 +21,11 @@ from typing import Any
 
 from report import save
 
-from me2sdk.train import PairsReport, Preference, evaluate_pairs, mini, open_scorer
-from me2sdk.train.small import to_preference
-from me2sdk.train.sources import held_out, read_prmbench
+from me2sdk.scorers import open_scorer
+from me2sdk.train import PairsReport, Preference, evaluate_pairs
+from recipes import mini
+from recipes.small import to_preference
+from recipes.sources import held_out, read_prmbench
 
 
 def read(data: Path, most: int | None) -> dict[str, list[Preference]]:

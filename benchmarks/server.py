@@ -24,10 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import httpx
 import psutil
-from openai_server import OpenAIServer, Reply
 from report import save
+from support.fake_provider import OpenAIServer, Reply
 
-from me2sdk.llm import _litellm
+from me2sdk.llm import door
 
 TEXT = "She has 3 apples and gets 4 more.\n3 + 4 = 7, so she has 7 apples.\n#### 7"
 BODY = {
@@ -45,7 +45,8 @@ def run_upstream() -> None:
 
 
 def run_me2(upstream: str) -> None:
-    from me2sdk.adapters.openai_server import ServerSettings, serve
+    from me2sdk.adapters.openai_server import serve
+    from me2sdk.adapters.openai_server.server import ServerSettings
 
     params = {"api_base": upstream, "api_key": "none"}
     # A pool asks for each candidate in a call of its own, as with providers that do not take n.
@@ -61,10 +62,10 @@ def run_plain(upstream: str) -> None:
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    from me2sdk.adapters._server.run import listen
-    from me2sdk.adapters.openai_server import ServerSettings
+    from me2sdk.adapters.openai_server.run import listen
+    from me2sdk.adapters.openai_server.server import ServerSettings
 
-    litellm = _litellm.load()
+    litellm = door.load()
 
     async def chat(request: Request) -> JSONResponse:
         body = await request.json()

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from me2sdk.scorers._features import FEATURES, extract
-from me2sdk.train import mini
-from me2sdk.train.preferences import question_key
-from me2sdk.train.sources import Pair, held_out, strip_marks
+from me2sdk.scorers.mini.features import FEATURES, extract
+from me2sdk.train.data import question_key
+from recipes import mini
+from recipes.sources import Pair, held_out, strip_marks
 
 Floats = Any
 Sources = Mapping[str, float]
@@ -101,7 +101,7 @@ def log_loss(margins: Floats, weights: Floats) -> float:
 
 
 def linear(corpus: Corpus, sources: Sources) -> Scalar:
-    """What `me2sdk.train.mini` fits."""
+    """What `recipes.mini` fits."""
     chosen, weights = corpus.training(sources)
     better, worse = corpus.features[corpus.better[chosen]], corpus.features[corpus.worse[chosen]]
     scale = np.maximum(np.concatenate([better, worse]).std(axis=0), mini.MIN_SCALE)

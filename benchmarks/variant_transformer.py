@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from variant_models import Corpus, Floats, Scalar, Sources, tokens
 
-from me2sdk.train import mini
+from recipes import mini
 
 WORDS, BUCKETS, NUMBERS = 3000, 256, 21
 ASKED, SAID = 110, 250  # tokens of the question and of the trace that are read

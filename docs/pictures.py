@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from me2sdk import Annotation, ReasoningDAG, Step, Trace, parse_dag
-from me2sdk._drawing import svg
+from me2sdk.dag.svg import svg
 
 PROBLEM, CANDIDATE = 38, 19  # in demo_champ.jsonl
 # Step 4 gives up the attempt of step 3, step 5 that of step 4; step 13 does not use what step 12 came to.

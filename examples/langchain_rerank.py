@@ -5,7 +5,8 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
 from me2sdk import BestOfNResult
-from me2sdk.adapters.langchain import BestOfNChatModel, ReasoningReranker
+from me2sdk.adapters.langchain import BestOfNChatModel
+from me2sdk.adapters.langchain.model import ReasoningReranker
 
 QUESTION = "Ana buys 3 boxes of 12 pens and gives away 5 pens. How many pens has she left?"
 RECORDED = [

@@ -4,7 +4,8 @@ import itertools
 
 import openai
 
-from me2sdk.adapters.openai_server import ServerSettings, serving
+from me2sdk.adapters.openai_server import serving
+from me2sdk.adapters.openai_server.server import ServerSettings
 
 # Recorded answers in place of a model. Yours is a LiteLLM name: ServerSettings(models="openai/gpt-4o-mini"),
 # or on the command line: me2 serve openai/gpt-4o-mini

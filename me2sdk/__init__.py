@@ -5,46 +5,84 @@ Names load when they are first used, so that ``import me2sdk`` is quick and load
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from me2sdk._lazy import lazy
+
 if TYPE_CHECKING:
-    from me2sdk._completion import acompletion, completion
-    from me2sdk._estimate import CostEstimate, estimate_cost
-    from me2sdk._html import compare_html
-    from me2sdk._judge import ajudge_pair, judge_pair
-    from me2sdk._ranking import arank_traces, rank_traces
-    from me2sdk._rerank import abest_of_n, arerank, best_of_n, rerank
-    from me2sdk.annotate import Annotation, Annotator, LocalAnnotator, aparse_dag, parse_dag
-    from me2sdk.dag import ReasoningDAG
+    from me2sdk._choices import Dimension as Dimension
+    from me2sdk.annotate import (
+        Annotation as Annotation,
+        Annotator as Annotator,
+        LocalAnnotator as LocalAnnotator,
+        aparse_dag as aparse_dag,
+        parse_dag as parse_dag,
+    )
+    from me2sdk.cost import CostEstimate as CostEstimate, estimate_cost as estimate_cost
+    from me2sdk.dag import ReasoningDAG as ReasoningDAG
     from me2sdk.errors import (
-        BudgetExceeded,
-        ConfigurationError,
-        GenerationError,
-        InvalidTraceError,
-        JudgeError,
-        ME2Error,
-        ScoringError,
+        BudgetExceeded as BudgetExceeded,
+        ConfigurationError as ConfigurationError,
+        GenerationError as GenerationError,
+        InvalidTraceError as InvalidTraceError,
+        JudgeError as JudgeError,
+        ME2Error as ME2Error,
+        ScoringError as ScoringError,
     )
-    from me2sdk.llm import LLM, Budget
+    from me2sdk.judge import (
+        PairVerdict as PairVerdict,
+        Ranking as Ranking,
+        ajudge_pair as ajudge_pair,
+        arank_traces as arank_traces,
+        compare_html as compare_html,
+        judge_pair as judge_pair,
+        rank_traces as rank_traces,
+    )
+    from me2sdk.llm import LLM as LLM, Budget as Budget
+    from me2sdk.sampling import (
+        abest_of_n as abest_of_n,
+        acompletion as acompletion,
+        arerank as arerank,
+        best_of_n as best_of_n,
+        completion as completion,
+        rerank as rerank,
+    )
     from me2sdk.schema import (
-        BestOfNResult,
-        Candidate,
-        Failure,
-        RerankResult,
-        Step,
-        Trace,
-        Usage,
-        Verification,
+        BestOfNResult as BestOfNResult,
+        Candidate as Candidate,
+        Failure as Failure,
+        RerankResult as RerankResult,
+        Step as Step,
+        Trace as Trace,
+        Usage as Usage,
+        Verification as Verification,
     )
-    from me2sdk.scorers import RemoteTRMScorer, Scorer, TRMScorer
-    from me2sdk.stats import BestOfNCurve, best_of_n_curve, pass_at_k
-    from me2sdk.steps import PrefixCounts, count_prefixes, split_steps
-    from me2sdk.verdicts import Dimension, PairVerdict, Ranking
-    from me2sdk.verify import averify_answer, verify_answer
+    from me2sdk.scorers import RemoteTRMScorer as RemoteTRMScorer, Scorer as Scorer, TRMScorer as TRMScorer
+    from me2sdk.stats import (
+        BestOfNCurve as BestOfNCurve,
+        best_of_n_curve as best_of_n_curve,
+        pass_at_k as pass_at_k,
+    )
+    from me2sdk.steps import (
+        PrefixCounts as PrefixCounts,
+        count_prefixes as count_prefixes,
+        split_steps as split_steps,
+    )
+    from me2sdk.verify import averify_answer as averify_answer, verify_answer as verify_answer
 
 _HOMES = {
-    "annotate": ("Annotation", "Annotator", "LocalAnnotator", "aparse_dag", "parse_dag"),
+    "annotate": (
+        "Annotation",
+        "Annotator",
+        "LocalAnnotator",
+        "aparse_dag",
+        "parse_dag",
+    ),
+    "_choices": ("Dimension",),
+    "cost": (
+        "CostEstimate",
+        "estimate_cost",
+    ),
     "dag": ("ReasoningDAG",),
     "errors": (
         "BudgetExceeded",
@@ -55,13 +93,27 @@ _HOMES = {
         "ME2Error",
         "ScoringError",
     ),
-    "llm": ("LLM", "Budget"),
-    "_completion": ("acompletion", "completion"),
-    "_estimate": ("CostEstimate", "estimate_cost"),
-    "_html": ("compare_html",),
-    "_judge": ("ajudge_pair", "judge_pair"),
-    "_ranking": ("arank_traces", "rank_traces"),
-    "_rerank": ("abest_of_n", "arerank", "best_of_n", "rerank"),
+    "judge": (
+        "PairVerdict",
+        "Ranking",
+        "ajudge_pair",
+        "arank_traces",
+        "compare_html",
+        "judge_pair",
+        "rank_traces",
+    ),
+    "llm": (
+        "LLM",
+        "Budget",
+    ),
+    "sampling": (
+        "abest_of_n",
+        "acompletion",
+        "arerank",
+        "best_of_n",
+        "completion",
+        "rerank",
+    ),
     "schema": (
         "BestOfNResult",
         "Candidate",
@@ -72,77 +124,33 @@ _HOMES = {
         "Usage",
         "Verification",
     ),
-    "scorers": ("RemoteTRMScorer", "Scorer", "TRMScorer"),
-    "stats": ("BestOfNCurve", "best_of_n_curve", "pass_at_k"),
-    "steps": ("PrefixCounts", "count_prefixes", "split_steps"),
-    "verdicts": ("Dimension", "PairVerdict", "Ranking"),
-    "verify": ("averify_answer", "verify_answer"),
+    "scorers": (
+        "RemoteTRMScorer",
+        "Scorer",
+        "TRMScorer",
+    ),
+    "stats": (
+        "BestOfNCurve",
+        "best_of_n_curve",
+        "pass_at_k",
+    ),
+    "steps": (
+        "PrefixCounts",
+        "count_prefixes",
+        "split_steps",
+    ),
+    "verify": (
+        "averify_answer",
+        "verify_answer",
+    ),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "LLM",
-    "Annotation",
-    "Annotator",
-    "BestOfNCurve",
-    "BestOfNResult",
-    "Budget",
-    "BudgetExceeded",
-    "Candidate",
-    "ConfigurationError",
-    "CostEstimate",
-    "Dimension",
-    "Failure",
-    "GenerationError",
-    "InvalidTraceError",
-    "JudgeError",
-    "LocalAnnotator",
-    "ME2Error",
-    "PairVerdict",
-    "PrefixCounts",
-    "Ranking",
-    "ReasoningDAG",
-    "RemoteTRMScorer",
-    "RerankResult",
-    "Scorer",
-    "ScoringError",
-    "Step",
-    "TRMScorer",
-    "Trace",
-    "Usage",
-    "Verification",
-    "abest_of_n",
-    "acompletion",
-    "ajudge_pair",
-    "aparse_dag",
-    "arank_traces",
-    "arerank",
-    "averify_answer",
-    "best_of_n",
-    "best_of_n_curve",
-    "compare_html",
-    "completion",
-    "count_prefixes",
-    "estimate_cost",
-    "judge_pair",
-    "parse_dag",
-    "pass_at_k",
-    "rank_traces",
-    "rerank",
-    "split_steps",
-    "verify_answer",
-]
+_load, __dir__, __all__ = lazy(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"me2sdk.{_HOME[name]}"), name)
     if name == "__version__":
         from importlib.metadata import version
 
         return version("me2sdk")
-    raise AttributeError(f"module 'me2sdk' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return _load(name)

@@ -18,8 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from me2sdk.schema import BestOfNResult, RerankResult, Usage
-    from me2sdk.verdicts import Vote
+    from me2sdk.schema import BestOfNResult, RerankResult, Usage, Vote
 
 __all__ = [
     "BudgetExceeded",

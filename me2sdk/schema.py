@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from me2sdk import traces
-from me2sdk._choices import Select
-from me2sdk.errors import InvalidTraceError
+from me2sdk._choices import Dimension, Select
+from me2sdk.errors import ConfigurationError, InvalidTraceError
 
 __all__ = [
     "BestOfNResult",
@@ -25,7 +25,11 @@ __all__ = [
     "Step",
     "Trace",
     "Usage",
+    "Value",
     "Verification",
+    "Vote",
+    "question_parts",
+    "question_text",
 ]
 
 _Number = TypeVar("_Number", int, float)
@@ -37,7 +41,49 @@ Question = str | list[Message]
 CleanText = Annotated[str, BeforeValidator(lambda v: traces.clean(v) if isinstance(v, str) else v)]
 
 
-class _Value(BaseModel):
+def question_parts(question: Question | None) -> list[tuple[str, str]]:
+    """Role and text of each message of a question that has text; a string is one message of the user.
+
+    Of content parts, those with text count, joined by line breaks. Images and other parts are skipped.
+
+    Raises:
+        ConfigurationError: it is neither a string nor a list of chat messages.
+    """
+    if question is None or isinstance(question, str):
+        return [("user", question)] if question else []
+    if not isinstance(question, list) or not all(isinstance(message, dict) for message in question):
+        raise ConfigurationError(
+            f"A question is a string or a list of chat messages, not {type(question).__name__}. "
+            'Pass "…" or [{"role": "user", "content": "…"}].'
+        )
+    parts = [(str(message.get("role", "")), _content_text(message.get("content"))) for message in question]
+    return [(role, text) for role, text in parts if text]
+
+
+def question_text(question: Question | None) -> str:
+    """A question as plain text: of chat messages, those with text, each under its role if there are several.
+
+    Raises:
+        ConfigurationError: it is neither a string nor a list of chat messages.
+    """
+    parts = [(role, text) for role, text in question_parts(question) if text.strip()]
+    return "\n\n".join(text if len(parts) == 1 else f"{role}: {text}" for role, text in parts)
+
+
+def _content_text(content: object) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise ConfigurationError(
+            f"The content of a chat message is a string or a list of parts, not {type(content).__name__}."
+        )
+    texts = (part.get("text") for part in content if isinstance(part, dict))
+    return "\n".join(text for text in texts if isinstance(text, str) and text)
+
+
+class Value(BaseModel):
+    """A frozen value that refuses unknown fields and keeps infinities in JSON."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
@@ -56,7 +102,7 @@ class Step(NamedTuple):
     separator: str = ""
 
 
-class Trace(_Value):
+class Trace(Value):
     """One reasoning trace.
 
     Attributes:
@@ -133,7 +179,7 @@ class Trace(_Value):
         return traces.final_answer(self.reasoning, self.response, self.truncated)
 
 
-class Usage(_Value):
+class Usage(Value):
     """What calls cost.
 
     Attributes:
@@ -181,7 +227,7 @@ class Scores(list[float]):
         self.truncated = truncated if truncated is not None else [0] * len(values)
 
 
-class Failure(_Value):
+class Failure(Value):
     """Something that did not work, recorded where it happened.
 
     Attributes:
@@ -203,7 +249,7 @@ class Failure(_Value):
     attempts: int = 1
 
 
-class Candidate(_Value):
+class Candidate(Value):
     """One answer of several.
 
     Attributes:
@@ -238,7 +284,7 @@ class Candidate(_Value):
         return None if self.refusal is not None else self.trace.answer
 
 
-class RerankResult(_Value):
+class RerankResult(Value):
     """Candidates in order, best first.
 
     Attributes:
@@ -280,7 +326,7 @@ class BestOfNResult(RerankResult):
     usage: Usage = Usage()
 
 
-class Verification(_Value):
+class Verification(Value):
     """Whether an answer equals a reference.
 
     Attributes:
@@ -301,3 +347,29 @@ class Verification(_Value):
     def __bool__(self) -> bool:
         """True only for "right"."""
         return self.outcome == "right"
+
+
+class Vote(Value):
+    """One judgement.
+
+    Attributes:
+        subject: the dimension judged, or "aggregate" for the judgement over all four.
+        order: "ab" where a was shown as Trace 1, "ba" where b was.
+        repeat: which of the repeats in this order, from 0.
+        decision: "a", "b" or "tie" (not "1" or "2": the order is already taken out), or "failed".
+        rationale: what the judge said for it, with Trace 1 and Trace 2 renamed to Trace A and Trace B.
+        raw: what the judge said last, as it came but without its thinking.
+        model: the model that judged, or None where no answer came.
+        asked: how often it was asked: 1, more where its answer could not be read, 0 where it was not asked.
+        error: why it failed, or None.
+    """
+
+    subject: Dimension | Literal["aggregate"]
+    order: Literal["ab", "ba"]
+    repeat: int
+    decision: Literal["a", "b", "tie", "failed"]
+    rationale: str = ""
+    raw: str = ""
+    model: str | None = None
+    asked: int = 1
+    error: str | None = None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from needs import FILES, installed
+from support.needs import FILES, installed
 
 _MISSING = {file: module for file, module in FILES.items() if not installed(module)}
 collect_ignore = list(_MISSING)

@@ -12,12 +12,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import docs_pages
 import pytest
-from competent_model import answer
-from docs_pages import ADDRESSES, DOCS, PAGES, ROOT, blocks, name, script
-from openai_server import OpenAIServer
-from scoring_server import ScoringServer
+from support import docs_pages
+from support.competent_model import answer
+from support.docs_pages import ADDRESSES, DOCS, PAGES, ROOT, blocks, name, script
+from support.fake_provider import OpenAIServer
+from support.scoring_server import ScoringServer
 
 if any(importlib.util.find_spec(package) is None for package in ("torch", "trl", "langchain_core")):
     pytest.skip("the pages use the extras [train] and [adapters]", allow_module_level=True)
@@ -135,7 +135,7 @@ def test_every_public_name_is_in_the_api_reference() -> None:
 
 
 def test_every_adapter_has_a_page_and_a_line_in_the_table() -> None:
-    adapters = sorted(file.stem for file in (ROOT / "adapters").glob("*.py") if not file.stem.startswith("_"))
+    adapters = sorted(entry.stem for entry in (ROOT / "adapters").iterdir() if not entry.stem.startswith("_"))
     table = (DOCS / "adapters" / "index.md").read_text("utf-8")
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
     examples = "\n".join(file.read_text("utf-8") for file in (ROOT / "examples").rglob("*.py"))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from needs import needs
+from support.needs import needs
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))

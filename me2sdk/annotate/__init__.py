@@ -1,8 +1,11 @@
 """Turning traces into DAGs: `parse_dag` and the annotators that say how each step is attached."""
 
-from me2sdk.annotate._local import LocalAnnotator
-from me2sdk.annotate._parse import BatchAnnotationError, aparse_dag, parse_dag
-from me2sdk.annotate._types import Annotation, Annotator
+from __future__ import annotations
+
+from me2sdk.annotate.local import LocalAnnotator
+from me2sdk.annotate.parse import BatchAnnotationError, aparse_dag, parse_dag
+from me2sdk.annotate.prompt import prompt_name
+from me2sdk.annotate.types import Annotation, Annotator
 
 __all__ = [
     "Annotation",
@@ -11,6 +14,7 @@ __all__ = [
     "LocalAnnotator",
     "aparse_dag",
     "parse_dag",
+    "prompt_name",
 ]
 
 for _public in (Annotation, Annotator, BatchAnnotationError, LocalAnnotator, aparse_dag, parse_dag):

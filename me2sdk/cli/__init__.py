@@ -22,7 +22,7 @@ from me2sdk.cli import (
     structure,
     train_rm,
 )
-from me2sdk.cli._io import FAILED, USAGE, err
+from me2sdk.cli.io import FAILED, USAGE, err
 from me2sdk.errors import ConfigurationError, ME2Error
 
 app = typer.Typer(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from me2sdk.cli._io import PARTIAL, emit, err, out, progress
-from me2sdk.cli._model import spent
+from me2sdk.cli.io import PARTIAL, emit, err, out, progress
+from me2sdk.cli.model import spent
 
 if TYPE_CHECKING:
     from me2sdk.train.pipeline import BuildEstimate, BuildReport
@@ -35,7 +35,7 @@ def build(
 
     Run it again to go on after a stop or a failure; what is finished is kept.
     """
-    from me2sdk.train._config import load_config
+    from me2sdk.train.config import load_config
     from me2sdk.train.pipeline import DataConfig, build_preferences, estimate_build
 
     settings = load_config(config, "data", DataConfig, overrides or [])

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from me2sdk.cli._io import candidates_table, emit, err, out, progress
+from me2sdk.cli.io import candidates_table, emit, err, out, progress
 
 if TYPE_CHECKING:
     from me2sdk._choices import Select
@@ -78,14 +78,14 @@ def bundled(name: str, show: int, quiet: bool) -> dict[str, Any]:
 
 
 def _rerank(row: dict[str, Any]) -> dict[str, RerankResult]:
-    from me2sdk._rerank import rerank
+    from me2sdk.sampling import rerank
 
     return _votes(rerank(row["question"], row["candidates"]))
 
 
 def _votes(best: RerankResult, answers: dict[int, str | None] | None = None) -> dict[str, RerankResult]:
     """The same scored candidates ordered in each of the three ways."""
-    from me2sdk.select import order
+    from me2sdk.sampling import order
     from me2sdk.verify import group_answers
 
     candidates = sorted(best.candidates, key=lambda candidate: candidate.index)
@@ -164,10 +164,10 @@ def word_problems(count: int, seed: int) -> list[tuple[str, int]]:
 
 
 def _live(model: str | None, quiet: bool, questions: int = 3, n: int = 4) -> dict[str, Any]:
-    from me2sdk._rerank import best_of_n
+    from me2sdk._paths import user_cache_dir
     from me2sdk.adapters.litellm_provider import register
-    from me2sdk.llm import user_cache_dir
-    from me2sdk.scorers.smollm2 import find_smollm2
+    from me2sdk.sampling import best_of_n
+    from me2sdk.scorers.local import find_smollm2
 
     folder = find_smollm2(model, cache=user_cache_dir() / "models")
     register()  # so that LiteLLM knows models of this process

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from me2sdk.cli._io import FAILED, emit, out
+from me2sdk.cli.io import FAILED, emit, out
 
 _OWN = re.compile(r"[\w.-]+")
 _EXTRA = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
@@ -101,7 +101,7 @@ def _device() -> str:
 
 
 def _cache() -> dict[str, Any]:
-    from me2sdk.llm import user_cache_dir
+    from me2sdk._paths import user_cache_dir
 
     path = user_cache_dir()
     try:

@@ -12,19 +12,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from me2sdk.cli._io import FAILED, PARTIAL, emit, err, out, progress
-from me2sdk.cli._model import (
-    ApiBase,
-    BudgetTokens,
-    BudgetUsd,
-    Cache,
-    MaxConcurrency,
-    open_llm,
-    spent,
-)
+from me2sdk.cli.io import FAILED, PARTIAL, emit, err, out, progress
+from me2sdk.cli.model import ApiBase, BudgetTokens, BudgetUsd, Cache, MaxConcurrency, open_llm, spent
 
 if TYPE_CHECKING:
-    from me2sdk.train.evaluate.scorers import EvaluationFailure, Progress
+    from me2sdk.train.evaluate import EvaluationFailure, Progress
 
 Scorers = Annotated[
     list[str] | None,
@@ -77,9 +69,8 @@ def pairs(
     as_json: Json = False,
 ) -> None:
     """Tell how often scorers and judges prefer the better trace of a pair."""
-    from me2sdk.train.evaluate.judges import PairJudge
-    from me2sdk.train.evaluate.pairs import evaluate_pairs
-    from me2sdk.train.preferences import read_preferences
+    from me2sdk.train.data import read_preferences
+    from me2sdk.train.evaluate import PairJudge, evaluate_pairs
 
     judges = {}
     for model in judge or []:
@@ -128,9 +119,7 @@ def bon(
     as_json: Json = False,
 ) -> None:
     """Tell how often the best-scored of N candidates is right, for N = 1, 2, 4, …"""
-    from me2sdk.train.evaluate.bon import WITHIN, evaluate_bon
-    from me2sdk.train.evaluate.plot import plot_bon
-    from me2sdk.train.evaluate.questions import read_candidates
+    from me2sdk.train.evaluate import WITHIN, evaluate_bon, plot_bon, read_candidates
 
     with _scorers(scorer or ["mini"], api, quantization, max_tokens) as scorers, _told() as tell:
         report = evaluate_bon(read_candidates(file), scorers, output=output, tell=tell)
@@ -189,8 +178,7 @@ def dag(
     as_json: Json = False,
 ) -> None:
     """Hold annotators against traces whose structure is known: models, windows, the local annotator."""
-    from me2sdk.train.evaluate.dag import DagAnnotator, evaluate_dag
-    from me2sdk.train.evaluate.gold import read_gold
+    from me2sdk.train.evaluate import DagAnnotator, evaluate_dag, read_gold
 
     annotators: dict[str, DagAnnotator] = {}
     for name in model or ["local"]:
@@ -219,7 +207,7 @@ def _scorers(
     names: Sequence[str], api: Any, quantization: Any, max_tokens: int | None
 ) -> Iterator[dict[str, Any]]:
     """The scorers of a command; their connections are closed in the end."""
-    from me2sdk.train.evaluate.scorers import BASELINES, open_scorer
+    from me2sdk.scorers import BASELINES, open_scorer
 
     with ExitStack() as stack:
         found = {}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from me2sdk.cli._io import emit, err, out
+from me2sdk.cli.io import emit, err, out
 
 Config = Annotated[
     str,
@@ -26,9 +26,8 @@ def grpo(config: Config, overrides: Overrides = None, as_json: Json = False) -> 
 
     On several GPUs: accelerate launch --config_file FILE -m me2sdk.cli train grpo CONFIG
     """
-    from me2sdk.train._config import load_config
-    from me2sdk.train.grpo import train_grpo
-    from me2sdk.train.grpo_config import GRPOSettings
+    from me2sdk.train.config import load_config
+    from me2sdk.train.grpo import GRPOSettings, train_grpo
 
     settings = load_config(config, "grpo", GRPOSettings, overrides or [])
     report = train_grpo(settings, on_log=_show)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from me2sdk.cli._io import FAILED, emit, err, read_text
+from me2sdk.cli.io import FAILED, emit, err, read_text
 from me2sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def parity(
     A scorer is "mini", "small", a folder or hub name, or the URL of a server, with options behind commas:
     my-trm,dtype=bfloat16 or my-trm,quantization=nf4 or my-trm,batch=1 or http://localhost:8000,api=vllm,model=my-trm.
     """
-    from me2sdk.scorers.parity import compare_scorers, read_probes
+    from me2sdk.scorers import compare_scorers, read_probes
 
     probes = read_probes(None if traces is None else read_text(traces).splitlines())
     report = compare_scorers(_open(first), _open(second), probes, tolerance=tolerance)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from me2sdk._choices import Dimension
-from me2sdk.cli._io import PARTIAL, emit, err, out
+from me2sdk.cli.io import PARTIAL, emit, err, out
 from me2sdk.errors import ConfigurationError
 
 
@@ -37,8 +37,8 @@ def perturb(
     """
     import json
 
+    from me2sdk.train.data import write_preferences
     from me2sdk.train.perturb import count_pairs, perturb_traces, read_traces
-    from me2sdk.train.preferences import write_preferences
 
     if output.suffix not in (".jsonl", ".parquet") or not output.parent.is_dir():
         raise ConfigurationError(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from me2sdk.cli._io import emit, err
+from me2sdk.cli.io import emit, err
 
 Source = Annotated[str, typer.Argument(help="Folder or hub name of a reward model in safetensors.")]
 Output = Annotated[Path, typer.Argument(help="Folder to write; --scorer takes it.")]
@@ -22,7 +22,7 @@ def quantize(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write a reward model in 4 or 8 bits, without ever holding it whole in memory."""
-    from me2sdk.train.quantize import quantize_checkpoint
+    from me2sdk.train.reward_model import quantize_checkpoint
 
     report = quantize_checkpoint(
         source,

@@ -12,18 +12,8 @@ import typer
 
 from me2sdk._choices import Select
 from me2sdk._jsonl import JsonlWriter, read_jsonl
-from me2sdk.cli._io import (
-    FAILED,
-    PARTIAL,
-    candidates_table,
-    emit,
-    err,
-    out,
-    parse_record,
-    progress,
-    read_text,
-)
-from me2sdk.cli._model import (
+from me2sdk.cli.io import FAILED, PARTIAL, candidates_table, emit, err, out, parse_record, progress, read_text
+from me2sdk.cli.model import (
     ApiBase,
     BudgetTokens,
     BudgetUsd,
@@ -80,7 +70,7 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Sample several answers and print the best-reasoned one; the others are listed on standard error."""
-    from me2sdk._rerank import best_of_n
+    from me2sdk.sampling import best_of_n
 
     text = read_text("-").strip() if question == "-" else question
     if not text.strip():
@@ -126,7 +116,7 @@ def rerank_file(
     Each line is {"question": …, "candidates": \[text or message, …]}; other fields are passed through.
     Prints a table a question, or with --json a line of JSON each.
     """
-    from me2sdk._rerank import rerank
+    from me2sdk.sampling import rerank
     from me2sdk.schema import RerankResult
 
     judge = _scorer(scorer, quantization)

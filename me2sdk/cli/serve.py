@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from me2sdk._choices import Select
-from me2sdk.cli._io import err
-from me2sdk.cli._model import ApiBase, BudgetTokens, BudgetUsd, Cache
+from me2sdk.cli.io import err
+from me2sdk.cli.model import ApiBase, BudgetTokens, BudgetUsd, Cache
 from me2sdk.errors import ConfigurationError
 
 _NAMED = re.compile(r"([\w.:/@+-]*?[\w.@+-])=(.+)", re.DOTALL)
@@ -77,8 +77,7 @@ def serve(
 ) -> None:
     """Serve an OpenAI-compatible API that answers with the best of n candidates, until SIGTERM or Ctrl-C."""
     try:
-        from me2sdk.adapters import openai_server as server
-        from me2sdk.adapters._server.settings import own_name
+        from me2sdk.adapters.openai_server import own_name, server as server
     except ImportError as error:
         raise ConfigurationError(str(error)) from error
     from me2sdk.llm import Budget

@@ -10,7 +10,7 @@ import typer
 
 from me2sdk._choices import PREFIX_SETS
 from me2sdk._jsonl import read_jsonl
-from me2sdk.cli._io import emit, out, parse_record, read_text
+from me2sdk.cli.io import emit, out, parse_record, read_text
 
 
 def steps(

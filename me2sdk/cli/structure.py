@@ -11,8 +11,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from me2sdk.cli._io import PARTIAL, emit, err, out, read_text
-from me2sdk.cli._model import (
+from me2sdk.cli.io import PARTIAL, emit, err, out, read_text
+from me2sdk.cli.model import (
     ApiBase,
     BudgetTokens,
     BudgetUsd,
@@ -128,7 +128,7 @@ def judge(
     as_json: Json = False,
 ) -> None:
     """Say which of two traces is reasoned better, on each dimension and in all."""
-    from me2sdk._judge import judge_pair
+    from me2sdk.judge import judge_pair
     from me2sdk.schema import Trace
 
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
@@ -138,7 +138,7 @@ def judge(
     with working("judging", llm):
         verdict = judge_pair(a=first, b=second, model=llm, **how)
     if html:
-        from me2sdk._html import compare_html
+        from me2sdk.judge import compare_html
 
         html.write_text(compare_html(verdict), "utf-8")
         err.print(f"wrote {html}", markup=False, highlight=False, soft_wrap=True)
@@ -174,7 +174,7 @@ def rank(
     as_json: Json = False,
 ) -> None:
     """Put several traces in order, best-reasoned first, by comparing pairs of them."""
-    from me2sdk._ranking import rank_traces
+    from me2sdk.judge import rank_traces
     from me2sdk.schema import Trace
 
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from me2sdk.cli._io import emit, err, out
+from me2sdk.cli.io import emit, err, out
 
 Config = Annotated[
     str,
@@ -28,9 +28,8 @@ def rm(config: Config, overrides: Overrides = None, as_json: Json = False) -> No
     The output folder is one that --scorer takes. On several GPUs:
     accelerate launch --config_file FILE -m me2sdk.cli train rm CONFIG
     """
-    from me2sdk.train._config import load_config
-    from me2sdk.train.reward_model import train_reward_model
-    from me2sdk.train.rm_config import RewardModelConfig
+    from me2sdk.train.config import load_config
+    from me2sdk.train.reward_model import RewardModelConfig, train_reward_model
 
     settings = load_config(config, "rm", RewardModelConfig, overrides or [])
     report = train_reward_model(settings, on_log=_show)

@@ -1,14 +1,30 @@
 """The door to language models: concurrency, retries, cache, budget and usage, over LiteLLM or a function."""
 
-from me2sdk.llm._answer import Generation
-from me2sdk.llm._budget import Budget
-from me2sdk.llm._cache import user_cache_dir
-from me2sdk.llm._client import LLM
-from me2sdk.llm._open import open_llm
-from me2sdk.llm._rehearsal import rehearse
-from me2sdk.llm._tokens import TokenCounter
+from __future__ import annotations
 
-__all__ = ["LLM", "Budget", "Generation", "TokenCounter", "open_llm", "rehearse", "user_cache_dir"]
+from me2sdk.llm.answer import Answer, Generation, clean, estimate_tokens
+from me2sdk.llm.budget import Budget
+from me2sdk.llm.client import LLM
+from me2sdk.llm.door import Prices, load, prices, quiet
+from me2sdk.llm.dry_run import rehearse
+from me2sdk.llm.opening import open_llm
+from me2sdk.llm.tokens import TokenCounter
+
+__all__ = [
+    "LLM",
+    "Answer",
+    "Budget",
+    "Generation",
+    "Prices",
+    "TokenCounter",
+    "clean",
+    "estimate_tokens",
+    "load",
+    "open_llm",
+    "prices",
+    "quiet",
+    "rehearse",
+]
 
 for _public in (LLM, Budget, Generation):
     _public.__module__ = __name__

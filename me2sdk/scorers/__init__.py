@@ -4,15 +4,35 @@
 - `PRMScorer`: a process reward model (Qwen2.5-Math-PRM, ReasonFlux-PRM) on this machine.
 - `RemoteTRMScorer`: a reward model behind SGLang, vLLM or Text Embeddings Inference.
 
+Names that are imported as themselves are for other rooms; the public ones are in ``__all__``.
 Importing this package loads neither torch nor transformers nor httpx's network stack.
 """
 
-from me2sdk.scorers._base import Scorer
-from me2sdk.scorers.prm import PRMScorer
+from me2sdk.scorers.base import (
+    Questions as Questions,
+    Scorer,
+    ask_scorer as ask_scorer,
+    read_inputs as read_inputs,
+    scorer_name as scorer_name,
+)
+from me2sdk.scorers.baselines import (
+    BASELINES as BASELINES,
+    LengthScorer as LengthScorer,
+    RandomScorer as RandomScorer,
+)
+from me2sdk.scorers.local import PRMScorer, TRMScorer
+from me2sdk.scorers.open import open_scorer
+from me2sdk.scorers.parity import compare_scorers as compare_scorers, read_probes as read_probes
 from me2sdk.scorers.remote import RemoteTRMScorer
-from me2sdk.scorers.trm import TRMScorer
+from me2sdk.scorers.text import (
+    SEAMS as SEAMS,
+    prompt_text as prompt_text,
+    read_scoring_text as read_scoring_text,
+    scoring_text as scoring_text,
+    trace_text as trace_text,
+)
 
-__all__ = ["PRMScorer", "RemoteTRMScorer", "Scorer", "TRMScorer", "available_device"]
+__all__ = ["PRMScorer", "RemoteTRMScorer", "Scorer", "TRMScorer", "available_device", "open_scorer"]
 
 
 def available_device() -> str:
@@ -20,6 +40,6 @@ def available_device() -> str:
 
     Needs the extra ``local``.
     """
-    from me2sdk.scorers._transformers import pick_device
+    from me2sdk.scorers.local import pick_device
 
     return str(pick_device("auto"))

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from me2sdk._sync import run_sync
 from me2sdk.errors import InvalidTraceError
 from me2sdk.schema import Question
-from me2sdk.scorers._base import Scorer, ask_scorer, scorer_name
+from me2sdk.scorers.base import Scorer, ask_scorer, scorer_name
 from me2sdk.stats import rank_correlation
 
 __all__ = ["ParityReport", "Probe", "acompare_scorers", "compare_scorers", "read_probes"]

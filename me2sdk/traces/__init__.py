@@ -10,6 +10,7 @@ from me2sdk.traces.formats import ThinkingFormat, register_format, thinking_form
 from me2sdk.traces.messages import read_message
 from me2sdk.traces.reader import Reading, read_text
 from me2sdk.traces.refusals import refusal_of
+from me2sdk.traces.sentences import single_number
 from me2sdk.traces.text import clean
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "read_text",
     "refusal_of",
     "register_format",
+    "single_number",
     "thinking_formats",
 ]

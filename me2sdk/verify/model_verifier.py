@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from me2sdk._prompts import fence, load, new_nonce, question_text
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.llm import LLM, Budget, open_llm
-from me2sdk.schema import Message, Question, Trace, Verification
+from me2sdk.prompts import fence, load, new_nonce
+from me2sdk.schema import Message, Question, Trace, Verification, question_text
 from me2sdk.verify.equality import Outcome, equal_answers
 
 __all__ = ["LENGTH_FACTOR", "LENGTH_SLACK", "averify_answer", "read_decision", "verify_answer"]

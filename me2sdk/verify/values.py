@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from me2sdk.traces.sentences import single_number
+from me2sdk.traces import single_number
 from me2sdk.verify.arithmetic import Evaluation, evaluate
 from me2sdk.verify.notation import FUNCTIONS, LONGEST, WORD, plain
 from me2sdk.verify.numerals import number_in_words, read_number, read_scaled

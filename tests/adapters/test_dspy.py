@@ -14,7 +14,7 @@ import dspy
 import pytest
 from dspy import lm15
 from dspy.streaming import StreamListener, StreamResponse
-from openai_server import Behaviour, OpenAIServer, Reply, error
+from support.fake_provider import Behaviour, OpenAIServer, Reply, error
 
 from me2sdk.adapters.dspy import BestOfNLM, results, thinking_reward
 from me2sdk.errors import ConfigurationError, GenerationError, InvalidTraceError, ScoringError

@@ -28,8 +28,8 @@ from inspect_ai.scorer import match
 from inspect_ai.solver import Generate, Solver, TaskState, generate, solver, system_message, use_tools
 from inspect_ai.tool import Tool, ToolCall, ToolFunction, tool
 
-from me2sdk.adapters._inspect import as_message
 from me2sdk.adapters.inspect_ai import best_of_n, thinking_reward
+from me2sdk.adapters.inspect_ai.messages import as_message
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import BestOfNResult
 

@@ -10,7 +10,7 @@ import pytest
 from its_hub import BestOfN, OpenAICompatibleLanguageModel
 from its_hub.api import ChatMessage, ChatMessages
 from its_hub.core.algorithms.planning_wrapper import create_planning_best_of_n
-from openai_server import OpenAIServer, Reply, Request, error
+from support.fake_provider import OpenAIServer, Reply, Request, error
 
 from me2sdk import TRMScorer
 from me2sdk.adapters.its_hub import OutcomeRewardModel

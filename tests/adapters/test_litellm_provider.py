@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_server import OpenAIServer, Reply, error
+from support.fake_provider import OpenAIServer, Reply, error
 
 from me2sdk import BestOfNResult, best_of_n
 from me2sdk.adapters.litellm_provider import handlers, register, unregister
 from me2sdk.errors import ConfigurationError, GenerationError
-from me2sdk.llm._litellm import load
+from me2sdk.llm import load
 
 GOOD, BAD = "12 * 13 = 120 + 36 = 156. The answer is 156.", "12 * 13 = 140, or 12 * 13 = 141. Hmm. It is 146."
 MODEL, CHAT = "me2/openai/gpt-4o-mini", [{"role": "user", "content": "12 * 13?"}]
@@ -274,7 +274,7 @@ def test_registering_keeps_what_others_registered() -> None:
 def policy(tmp_path_factory: pytest.TempPathFactory) -> str:
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
-    from tiny_policy import tiny_policy
+    from support.tiny_policy import tiny_policy
 
     folder = tiny_policy(tmp_path_factory.mktemp("policy"))
     template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[assistant] "
@@ -355,7 +355,7 @@ def test_a_local_stream_is_the_whole_answer_in_pieces(complete: Any, policy: str
 
 
 def test_nobody_who_waits_any_more_is_answered(policy: str) -> None:
-    from me2sdk.adapters._generator import Generator, Halted, Sampling
+    from me2sdk.adapters.litellm_provider.generator import Generator, Halted, Sampling
 
     generator, halt, begun = Generator(policy), threading.Event(), threading.Event()
     long = Sampling(max_tokens=1500, temperature=0)  # one that samples may end at any token
@@ -370,7 +370,7 @@ def test_nobody_who_waits_any_more_is_answered(policy: str) -> None:
 
 
 async def test_who_leaves_stops_the_model(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from me2sdk.adapters._generator import Generator, Halted
+    from me2sdk.adapters.litellm_provider.generator import Generator, Halted
 
     litellm, futures, submit = load(), [], Generator.submit
 

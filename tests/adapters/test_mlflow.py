@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import competent_model
 import pytest
-from openai_server import OpenAIServer, Reply, Request, error
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from support import competent_model
+from support.fake_provider import OpenAIServer, Reply, Request, error
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when MLflow is imported
 

@@ -15,11 +15,11 @@ from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
 from agents.usage import Usage
 from openai import AsyncOpenAI, BadRequestError
 from openai.types.responses import ResponseOutputMessage, ResponseOutputText, ResponseTextDeltaEvent
-from openai_server import OpenAIServer, Reply, error
 from pydantic import BaseModel
+from support.fake_provider import OpenAIServer, Reply, error
 
-from me2sdk.adapters._responses import as_assistant, as_chat
 from me2sdk.adapters.openai_agents import BestOfNModel, BestOfNProvider
+from me2sdk.adapters.openai_agents.responses import as_assistant, as_chat
 from me2sdk.errors import ConfigurationError, GenerationError
 from me2sdk.schema import BestOfNResult
 

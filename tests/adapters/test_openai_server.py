@@ -21,14 +21,15 @@ import httpx
 import openai
 import psutil
 import pytest
-from openai_server import CUT, EMPTY, HANG, MALFORMED, OpenAIServer, Reply, Request, error
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from support.fake_provider import CUT, EMPTY, HANG, MALFORMED, OpenAIServer, Reply, Request, error
 
 from me2sdk import Budget, RemoteTRMScorer, Trace, TRMScorer
-from me2sdk.adapters._server.run import listen
-from me2sdk.adapters.openai_server import ServerSettings, create_app, serving
+from me2sdk.adapters.openai_server import create_app, serving
+from me2sdk.adapters.openai_server.run import listen
+from me2sdk.adapters.openai_server.server import ServerSettings
 from me2sdk.errors import ConfigurationError
 from me2sdk.testing import tiny_reward_model
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from openai_server import OpenAIServer, error
 from pydantic import BaseModel
 from pydantic_ai import Agent, ModelMessagesTypeAdapter
 from pydantic_ai.exceptions import ModelHTTPError, UserError
@@ -28,6 +27,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.usage import RequestUsage
+from support.fake_provider import OpenAIServer, error
 
 from me2sdk.adapters.pydantic_ai import BestOfNModel, _chat
 from me2sdk.errors import ConfigurationError, GenerationError, ScoringError

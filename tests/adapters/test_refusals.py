@@ -28,21 +28,21 @@ def check(message: dict[str, Any]) -> None:
 )
 def test_langchain(fields: dict[str, Any]) -> None:
     messages = pytest.importorskip("langchain_core.messages")
-    from me2sdk.adapters._langchain import assistant
+    from me2sdk.adapters.langchain.messages import assistant
 
     check(assistant(messages.AIMessage(**fields)))
 
 
 def test_langchain_says_it_in_a_reason() -> None:
     messages = pytest.importorskip("langchain_core.messages")
-    from me2sdk.adapters._langchain import answered
+    from me2sdk.adapters.langchain.messages import answered
 
     said = answered(messages.AIMessage("", response_metadata={"stop_reason": "refusal"}))
     assert said.choices[0].finish_reason == "refusal"
 
 
 def test_the_responses_api() -> None:
-    from me2sdk.adapters._responses import as_assistant
+    from me2sdk.adapters.openai_agents.responses import as_assistant
 
     part = {"type": "refusal", "refusal": NO}
     check(as_assistant([{"type": "message", "role": "assistant", "content": [part]}]))
@@ -50,15 +50,15 @@ def test_the_responses_api() -> None:
 
 def test_inspect() -> None:
     model = pytest.importorskip("inspect_ai.model")
-    from me2sdk.adapters._inspect import as_message
+    from me2sdk.adapters.inspect_ai.messages import as_message
 
     check(as_message(model.ChatMessageAssistant(content=[model.ContentText(text=NO, refusal=True)])))
 
 
 def test_llama_index() -> None:
     types = pytest.importorskip("llama_index.core.base.llms.types")
-    from me2sdk.adapters._llama_index import _answered
-    from me2sdk.adapters._llama_index_messages import as_message
+    from me2sdk.adapters.llama_index.messages import as_message
+    from me2sdk.adapters.llama_index.native import _answered
 
     empty = {"role": "assistant", "content": ""}
     check(as_message(types.ChatMessage(**empty, additional_kwargs={"refusal": NO})))
@@ -68,7 +68,7 @@ def test_llama_index() -> None:
 
 def test_dspy() -> None:
     dspy = pytest.importorskip("dspy")
-    from me2sdk.adapters._dspy_messages import answered
+    from me2sdk.adapters.dspy.messages import answered
 
     part = dspy.lm15.RefusalPart(text=NO)
     message = dspy.lm15.Message(role="assistant", parts=(part,))

@@ -12,7 +12,7 @@ import pytest
 
 from me2sdk.errors import ConfigurationError, ScoringError
 from me2sdk.schema import Trace
-from me2sdk.train.reward_function import FAILURES_IN_A_ROW
+from me2sdk.train.rewards.gated import FAILURES_IN_A_ROW
 
 trl = pytest.importorskip("trl")
 
@@ -38,7 +38,7 @@ class Lengths:
 
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tiny_policy import tiny_policy
+    from support.tiny_policy import tiny_policy
 
     folder = tiny_policy(tmp_path_factory.mktemp("policy"))
     template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"

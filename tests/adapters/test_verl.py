@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from needs import needs
+from support.needs import needs
 
-from me2sdk.adapters import _gathering
-from me2sdk.adapters.verl import compute_score, compute_score_batch, compute_score_sync
+from me2sdk.adapters.verl import batching, compute_score, compute_score_batch, compute_score_sync
 from me2sdk.errors import ConfigurationError
 from me2sdk.train import gated_reward
 
@@ -80,8 +79,8 @@ async def test_calls_that_arrive_together_are_scored_together() -> None:
 
 
 async def test_batches_have_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_gathering, "GATHER_SECONDS", 30.0)
-    monkeypatch.setattr(_gathering, "_LARGEST", 4)
+    monkeypatch.setattr(batching, "GATHER_SECONDS", 30.0)
+    monkeypatch.setattr(batching, "_LARGEST", 4)
     scorer = Scorer()
     await asyncio.wait_for(asyncio.gather(*(as_verl(RIGHT, scorer=scorer) for _ in range(4))), 20)
     assert scorer.batches == [4]
@@ -165,7 +164,7 @@ def test_verl_itself_runs_all_three_forms(tmp_path: Path) -> None:
     from me2sdk.testing import tiny_reward_model
 
     tiny_reward_model(tmp_path)  # for its tokenizer
-    command = [str(VERL), "-P", str(ROOT / "tests" / "verl_program.py"), str(tmp_path)]
+    command = [str(VERL), "-P", str(ROOT / "tests" / "support" / "verl_program.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

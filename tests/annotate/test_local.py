@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from me2sdk._builder import DAGBuilder
 from me2sdk.annotate import Annotation, LocalAnnotator, parse_dag
+from me2sdk.dag import DAGBuilder
 from me2sdk.schema import Step
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from annotate_doubles import ScriptedModel, asked, said
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai_server import HANG, OpenAIServer, Request, error
+from support.annotate_doubles import ScriptedModel, asked, said
+from support.fake_provider import HANG, OpenAIServer, Request, error
 
 from me2sdk import (
     ConfigurationError,
@@ -27,9 +27,8 @@ from me2sdk import (
     Trace,
     split_steps,
 )
-from me2sdk._builder import AttachmentPool
 from me2sdk.annotate import Annotation, BatchAnnotationError, aparse_dag, parse_dag
-from me2sdk.dag import DAGNode, ReasoningDAG
+from me2sdk.dag import AttachmentPool, DAGNode, ReasoningDAG
 from me2sdk.llm import LLM
 
 TEXT = "First we add.\n\nThen we halve.\n\nAlternatively, maybe use a sum.\n\nSo it is 4."

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from me2sdk._builder import AttachmentPool, DAGBuilder
 from me2sdk.annotate import Annotation
-from me2sdk.annotate._rules import problem, usable
+from me2sdk.annotate.rules import problem, usable
+from me2sdk.dag import AttachmentPool, DAGBuilder
 from me2sdk.schema import Step
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_server import OpenAIServer, Reply, error
+from support.fake_provider import OpenAIServer, Reply, error
 
 from me2sdk import BestOfNResult, RerankResult
 from me2sdk.cli.demo import METHODS, word_problems

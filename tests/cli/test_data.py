@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from needs import needs
-from openai_server import OpenAIServer, Request, error
-from pipeline_doubles import config, reply
+from support.fake_provider import OpenAIServer, Request, error
+from support.needs import needs
+from support.pipeline_doubles import config, reply
 
 from me2sdk.train import BuildReport, read_preferences
 

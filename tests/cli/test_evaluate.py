@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judge_doubles import GOOD
-from needs import needs
-from openai_server import OpenAIServer, Reply, Request
-from scoring_server import ScoringServer
+from support.fake_provider import OpenAIServer, Reply, Request
+from support.judge_doubles import GOOD
+from support.needs import needs
+from support.scoring_server import ScoringServer
 
 from me2sdk import Trace
 from me2sdk.train import BonReport, DagReport, PairsReport, Preference, write_preferences

@@ -11,7 +11,7 @@ pytest.importorskip("trl")
 
 
 def test_train_grpo(me2: Callable[..., Any], tmp_path: Path) -> None:
-    from tiny_policy import tiny_policy
+    from support.tiny_policy import tiny_policy
 
     policy = tiny_policy(tmp_path / "policy")
     options = ["--set", f"model={policy}", "--set", f"output={tmp_path / 'run'}"]

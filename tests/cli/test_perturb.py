@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
-from needs import needs
+from support.needs import needs
 
-from me2sdk.train.preferences import read_preferences
+from me2sdk.train.data import read_preferences
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_server import OpenAIServer, Reply, Request
+from support.fake_provider import OpenAIServer, Reply, Request
 
 from me2sdk import CostEstimate, PairVerdict, Ranking, ReasoningDAG
 

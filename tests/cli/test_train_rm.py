@@ -17,7 +17,7 @@ pytest.importorskip("trl", reason="needs the extra [train]")
 from me2sdk.schema import Trace
 from me2sdk.testing import tiny_reward_model
 from me2sdk.train import Preference, RewardModelConfig, write_preferences
-from me2sdk.train._config import load_config, shipped_configs
+from me2sdk.train.config import load_config, shipped_configs
 
 Me2 = Callable[..., Any]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Page, chromium
+from support.browser import Page, chromium
 
 __all__ = ["chromium"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import networkx as nx
 import pytest
 from hypothesis import given
-from sample_dags import DAGS, HOSTILE, dag, long_dag
+from support.sample_dags import DAGS, HOSTILE, dag, long_dag
 
-from me2sdk._export import dot, excerpt, from_json, graphml, mermaid, printable, to_json
 from me2sdk.dag import ReasoningDAG
+from me2sdk.dag.export import dot, excerpt, from_json, graphml, mermaid, printable, to_json
 from me2sdk.errors import InvalidTraceError
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "dag.schema.json"

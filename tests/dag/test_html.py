@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from sample_dags import DAGS, HOSTILE, dag, long_dag
+from support.sample_dags import DAGS, HOSTILE, dag, long_dag
 
-from me2sdk._builder import DAGBuilder
-from me2sdk._html import compare_html, question_text, to_html
-from me2sdk.dag import AnnotationError, ReasoningDAG
-from me2sdk.schema import Step
-from me2sdk.verdicts import Dimension, DimensionVerdict, PairVerdict
+from me2sdk._choices import Dimension
+from me2sdk.dag import AnnotationError, DAGBuilder, ReasoningDAG
+from me2sdk.dag.html import to_html
+from me2sdk.judge import DimensionVerdict, PairVerdict, compare_html
+from me2sdk.schema import Step, question_text
 
 Show = Callable[[str], Any]
 ARROW_DOWN, ARROW_UP, ARROW_RIGHT, ARROW_LEFT, END, HOME = (

@@ -4,10 +4,10 @@ import time
 
 import pytest
 from hypothesis import given
-from sample_dags import DAGS, dag, long_dag
+from support.sample_dags import DAGS, dag, long_dag
 
-from me2sdk._metrics import DAGMetrics, metrics, restatements
-from me2sdk.dag import ReasoningDAG
+from me2sdk.dag import DAGMetrics, ReasoningDAG
+from me2sdk.dag.metrics import metrics, restatements
 
 
 def test_metrics_of_a_small_dag() -> None:

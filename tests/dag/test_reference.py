@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from sample_dags import DAGS, dag
+from support.sample_dags import DAGS, dag
 
-from me2sdk._reference import from_reference, to_reference
 from me2sdk.dag import ReasoningDAG
+from me2sdk.dag.reference import from_reference, to_reference
 from me2sdk.errors import InvalidTraceError
 
 SMALL = dag("a", "b", ("c", "backtrack", 0), "d", ("e", "merge", 1, 3))

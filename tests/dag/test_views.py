@@ -5,10 +5,10 @@ import time
 
 import pytest
 from hypothesis import given
-from sample_dags import DAGS, HOSTILE, dag
+from support.sample_dags import DAGS, HOSTILE, dag
 
-from me2sdk._views import dominant_path, extractive_summary, macro_view, micro_view
-from me2sdk.dag import ReasoningDAG
+from me2sdk.dag import ReasoningDAG, macro_view, micro_view
+from me2sdk.dag.views import dominant_path, extractive_summary
 
 HEADER = re.compile(
     r"<(?:Root|Branch|Merge|Leaf|Node)(?: & (?:Branch|Merge|Leaf))* id=\d+ depth=\d+ "

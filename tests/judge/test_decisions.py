@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from me2sdk._decisions import read_decision, settled, tally
-from me2sdk.verdicts import Vote
+from me2sdk.judge.decisions import read_decision, settled, tally
+from me2sdk.schema import Vote
 
 
 def decision(content: str | None, finish_reason: str | None = "stop", **fields: Any) -> str | None:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from judge_doubles import Judge, Shown, make_dag
+from support.judge_doubles import Judge, Shown, make_dag
 
 from me2sdk import InvalidTraceError, JudgeError, Trace
-from me2sdk._ranking import arank_traces, bradley_terry, merge_exchange, rank_traces
+from me2sdk.judge import Ranking, arank_traces, rank_traces
+from me2sdk.judge.ranking import bradley_terry, merge_exchange
 from me2sdk.llm import LLM
-from me2sdk.verdicts import Ranking
 
 QUESTION = "What is 3 + 4?"
 

@@ -3,12 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from judge_doubles import GOOD, Judge, read
+from support.judge_doubles import GOOD, Judge, read
 
 from me2sdk import ConfigurationError
-from me2sdk._builder import DAGBuilder
-from me2sdk._summaries import asummarize
-from me2sdk.dag import ReasoningDAG
+from me2sdk.dag import DAGBuilder, ReasoningDAG
+from me2sdk.judge.summaries import asummarize
 from me2sdk.llm import LLM
 from me2sdk.schema import Step
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from openai_server import OpenAIServer
+from support.fake_provider import OpenAIServer
 
 from me2sdk.llm import LLM
 

@@ -4,10 +4,9 @@ import time
 from typing import Any
 
 import pytest
-from openai_server import OpenAIServer, Reply
+from support.fake_provider import OpenAIServer, Reply
 
-from me2sdk.llm import Generation
-from me2sdk.llm._answer import clean, estimate_tokens
+from me2sdk.llm import Generation, clean, estimate_tokens
 from me2sdk.schema import Usage
 
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}

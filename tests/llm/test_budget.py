@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from openai_server import EMPTY, OpenAIServer, Reply, error
+from support.fake_provider import EMPTY, OpenAIServer, Reply, error
 
 from me2sdk.errors import BudgetExceeded, ConfigurationError
 from me2sdk.llm import LLM, Budget, Generation

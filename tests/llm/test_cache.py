@@ -18,8 +18,8 @@ import pytest
 from pydantic import BaseModel
 
 from me2sdk.errors import ConfigurationError
-from me2sdk.llm import _cache
-from me2sdk.llm._cache import ResponseCache, key, request_text
+from me2sdk.llm import cache
+from me2sdk.llm.cache import ResponseCache, key, request_text
 
 CHAT = [{"role": "user", "content": "x"}]
 RECORD = {"message": {"role": "assistant", "content": "ü \ud83d\ude00"}, "finish_reason": "stop"}
@@ -150,7 +150,7 @@ def test_it_ends_its_thread_when_it_goes(tmp_path: Path) -> None:
 def test_several_processes(tmp_path: Path) -> None:
     ResponseCache(tmp_path, 2**30)
     code = (
-        "import asyncio, sys; from pathlib import Path; from me2sdk.llm._cache import ResponseCache, key\n"
+        "import asyncio, sys; from pathlib import Path; from me2sdk.llm.cache import ResponseCache, key\n"
         "async def main(folder, name):\n"
         "    cache = ResponseCache(Path(folder), 2**30)\n"
         "    for i in range(100):\n"
@@ -172,7 +172,7 @@ def test_several_processes(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_can_use_it(tmp_path: Path) -> None:
     code = (
-        "import asyncio, os, sys; from pathlib import Path; from me2sdk.llm._cache import ResponseCache\n"
+        "import asyncio, os, sys; from pathlib import Path; from me2sdk.llm.cache import ResponseCache\n"
         "cache = ResponseCache(Path(sys.argv[1]), 2**30)\n"
         "record = {'message': {'content': 'x'}}\n"
         "asyncio.run(cache.put('parent', record))\n"
@@ -188,9 +188,9 @@ def test_a_forked_child_can_use_it(tmp_path: Path) -> None:
 
 def test_user_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert _cache.user_cache_dir() == tmp_path / "me2sdk"
+    assert cache.user_cache_dir() == tmp_path / "me2sdk"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert _cache.user_cache_dir() == Path.home() / ".cache" / "me2sdk"
+    assert cache.user_cache_dir() == Path.home() / ".cache" / "me2sdk"
 
 
 def test_the_key_holds_what_changes_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_server import CUT, EMPTY, HANG, MALFORMED, OpenAIServer, Reply, Request, error
+from support.fake_provider import CUT, EMPTY, HANG, MALFORMED, OpenAIServer, Reply, Request, error
 
 from me2sdk.errors import ConfigurationError, GenerationError
-from me2sdk.llm import LLM, Generation, _litellm
+from me2sdk.llm import LLM, Generation, door
 from me2sdk.schema import Failure, Trace, Usage
 
 Connect = Callable[..., LLM]
@@ -253,7 +253,7 @@ async def test_keys_stay_out_of_errors(connect: Connect, caplog: pytest.LogCaptu
 
 
 async def test_litellm_does_not_print(connect: Connect, capfd: pytest.CaptureFixture[str]) -> None:
-    litellm = _litellm.load()
+    litellm = door.load()
     with OpenAIServer(error(400)) as server, pytest.raises(GenerationError):
         await connect(server).agenerate("x")
     assert capfd.readouterr().out == ""

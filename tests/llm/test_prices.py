@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openai_server import OpenAIServer, Reply
+from support.fake_provider import OpenAIServer, Reply
 
 from me2sdk import Budget, acompletion, best_of_n
 from me2sdk.errors import ConfigurationError
-from me2sdk.llm import LLM, _litellm
+from me2sdk.llm import LLM, door
 
 FREE = {"input_cost_per_token": 0, "output_cost_per_token": 0}
 DEAR = {"input_cost_per_token": 0.001, "output_cost_per_token": 0.002}
@@ -20,7 +20,7 @@ DEAR = {"input_cost_per_token": 0.001, "output_cost_per_token": 0.002}
 @pytest.fixture
 def table() -> Iterator[None]:
     """LiteLLM's table as it is shipped, before and after."""
-    litellm = _litellm.load()
+    litellm = door.load()
     kept = copy.deepcopy(litellm.model_cost)
     yield
     litellm.model_cost.clear()
@@ -30,7 +30,7 @@ def table() -> Iterator[None]:
 
 def router(server: OpenAIServer, info: dict[str, Any] | None = None, **params: Any) -> Any:
     own = {"model": "openai/nobody-knows", "api_base": server.url, "api_key": "none", **params}
-    return _litellm.load().Router([{"model_name": "a", "litellm_params": own, "model_info": info or {}}])
+    return door.load().Router([{"model_name": "a", "litellm_params": own, "model_info": info or {}}])
 
 
 def cost(server: OpenAIServer, model: Any, **params: Any) -> float | None:
@@ -72,9 +72,9 @@ def test_a_price_that_is_stated_is_known(table: None) -> None:
 
 
 def test_a_zero_of_the_table_is_no_price() -> None:
-    assert _litellm.prices("ollama/llama2", {}) is None
-    assert _litellm.prices("ollama/llama2", FREE) == (0, 0)
-    assert _litellm.prices("transformers/any", {}) == (0, 0)  # ours: nobody is paid
+    assert door.prices("ollama/llama2", {}) is None
+    assert door.prices("ollama/llama2", FREE) == (0, 0)
+    assert door.prices("transformers/any", {}) == (0, 0)  # ours: nobody is paid
 
 
 async def test_the_response_of_completion_says_so_too(table: None) -> None:

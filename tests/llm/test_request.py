@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from me2sdk.errors import ConfigurationError
-from me2sdk.llm._request import answer_limit, check_params, generation_error, read_messages
-from me2sdk.llm._retry import Effort
+from me2sdk.llm.request import answer_limit, check_params, generation_error, read_messages
+from me2sdk.llm.retry import Effort
 
 
 class Status(Exception):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from me2sdk.errors import BudgetExceeded, GenerationError
-from me2sdk.llm._retry import Effort, EmptyResponse, is_transient, retry_after, status_of
+from me2sdk.llm.retry import Effort, EmptyResponse, is_transient, retry_after, status_of
 
 
 class Status(Exception):

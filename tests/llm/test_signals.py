@@ -9,11 +9,11 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from openai_server import OpenAIServer, Reply, Request, error
+from support.fake_provider import OpenAIServer, Reply, Request, error
 
 from me2sdk import best_of_n
 from me2sdk.llm import LLM, Generation
-from me2sdk.llm._several import rejects_n
+from me2sdk.llm.several import rejects_n
 from me2sdk.schema import Failure
 
 Connect = Callable[..., LLM]

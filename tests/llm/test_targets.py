@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from openai_server import OpenAIServer, Reply, error
+from support.fake_provider import OpenAIServer, Reply, error
 
 from me2sdk.errors import ConfigurationError, GenerationError
-from me2sdk.llm import LLM, _litellm
+from me2sdk.llm import LLM, door
 from me2sdk.schema import Usage
 
 UNKNOWN = Usage(calls=1, prompt_tokens=None, completion_tokens=None, cost=None)
@@ -45,7 +45,7 @@ async def test_functions_of_each_kind() -> None:
 
 
 async def test_a_function_may_return_a_response(connect: Callable[..., LLM]) -> None:
-    litellm = _litellm.load()
+    litellm = door.load()
 
     def model(messages: list[Any], **params: Any) -> Any:
         return litellm.completion("openai/gpt-4o", messages, api_key="none", mock_response="mocked", **params)
@@ -132,7 +132,7 @@ def test_functions_need_no_litellm() -> None:
 
 
 async def test_router(connect: Callable[..., LLM], naps: list[float], tmp_path: Any) -> None:
-    litellm = _litellm.load()
+    litellm = door.load()
 
     def deployment(name: str, model: str, server: OpenAIServer) -> dict[str, Any]:
         params = {"model": model, "api_base": server.url, "api_key": "sk-router-secret"}
@@ -162,7 +162,7 @@ async def test_router(connect: Callable[..., LLM], naps: list[float], tmp_path: 
 
 
 def test_a_router_needs_a_deployment() -> None:
-    litellm = _litellm.load()
+    litellm = door.load()
     with pytest.raises(ConfigurationError, match="empty model_list"):
         LLM(litellm.Router([]))
 
@@ -170,7 +170,7 @@ def test_a_router_needs_a_deployment() -> None:
 async def test_litellm_cache_of_the_application_is_left_aside(
     connect: Callable[..., LLM], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    litellm = _litellm.load()
+    litellm = door.load()
     for name in ("input_callback", "success_callback", "_async_success_callback"):
         monkeypatch.setattr(litellm, name, [])
     monkeypatch.setattr(litellm, "cache", litellm.Cache(type="local"))

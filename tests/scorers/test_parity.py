@@ -6,12 +6,12 @@ from importlib import resources
 from typing import Any
 
 import pytest
-from scoring_server import ScoringServer
+from support.scoring_server import ScoringServer
 
 from me2sdk.errors import InvalidTraceError, ScoringError
 from me2sdk.scorers import RemoteTRMScorer, TRMScorer
 from me2sdk.scorers.parity import Probe, acompare_scorers, compare_scorers, read_probes
-from me2sdk.train.parity_traces import records
+from recipes.parity_traces import records
 
 PROBES = [Probe("q", ["a", "bb", "ccc"]), Probe("r", ["dddd", "eeeee"])]
 

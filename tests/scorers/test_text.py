@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Trace
 from me2sdk.scorers import RemoteTRMScorer, Scorer, TRMScorer
-from me2sdk.scorers._base import read_inputs
-from me2sdk.scorers._text import prompt_text, read_scoring_text, scoring_parts, scoring_text, trace_text
+from me2sdk.scorers.base import read_inputs
+from me2sdk.scorers.text import prompt_text, read_scoring_text, scoring_parts, scoring_text, trace_text
 
 USER: dict[str, object] = {"role": "user", "content": "What is 1+1?"}
 

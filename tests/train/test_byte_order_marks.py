@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from needs import needs
+from support.needs import needs
 
-from me2sdk.cli._io import read_text
+from me2sdk.cli.io import read_text
 from me2sdk.steps import split_steps
 from me2sdk.train import CandidateQuestion, read_candidates
-from me2sdk.train.grpo_config import GRPOSettings
-from me2sdk.train.grpo_data import training_rows
-from me2sdk.train.preferences import Preference
-from me2sdk.train.sources import read_gsm8k
+from me2sdk.train.data import Preference
+from me2sdk.train.grpo import GRPOSettings
+from me2sdk.train.grpo.data import training_rows
+from recipes.sources import read_gsm8k
 
 BOM = b"\xef\xbb\xbf"
 

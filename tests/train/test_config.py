@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from me2sdk.errors import ConfigurationError
-from me2sdk.train._config import Settings, load_config
+from me2sdk.train.config import Settings, load_config
 
 
 class Inner(Settings):

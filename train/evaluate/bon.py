@@ -12,15 +12,14 @@ from pydantic import BaseModel, ConfigDict
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Trace
-from me2sdk.scorers import Scorer
-from me2sdk.scorers._text import trace_text
+from me2sdk.scorers import BASELINES, Scorer, trace_text
 from me2sdk.stats import best_of_n_curve
-from me2sdk.train.evaluate._journal import Journal
-from me2sdk.train.evaluate._votes import Ballot, vote_curve
+from me2sdk.train.data import question_key
 from me2sdk.train.evaluate.estimates import Estimate, estimate
+from me2sdk.train.evaluate.journal import Journal
 from me2sdk.train.evaluate.questions import CandidateQuestion, add_correctness, answer_groups
-from me2sdk.train.evaluate.scorers import BASELINES, EvaluationFailure, Progress, ScoringItem, run_scorer
-from me2sdk.train.preferences import question_key
+from me2sdk.train.evaluate.scorers import EvaluationFailure, Progress, ScoringItem, run_scorer
+from me2sdk.train.evaluate.votes import Ballot, vote_curve
 
 __all__ = ["BonReport", "BonRow", "aevaluate_bon", "evaluate_bon"]
 

@@ -19,10 +19,10 @@ from me2sdk.annotate import Annotator, aparse_dag
 from me2sdk.errors import ConfigurationError, ME2Error
 from me2sdk.llm import LLM
 from me2sdk.schema import Usage
-from me2sdk.train.evaluate._journal import Journal
 from me2sdk.train.evaluate.estimates import Estimate, estimate
+from me2sdk.train.evaluate.journal import Journal
+from me2sdk.train.evaluate.reasoningflow import GoldTrace
 from me2sdk.train.evaluate.scorers import EvaluationFailure, Progress
-from me2sdk.train.reasoningflow import GoldTrace
 
 __all__ = ["ActionScore", "DagAnnotator", "DagReport", "DagRow", "aevaluate_dag", "evaluate_dag"]
 

@@ -11,7 +11,7 @@ from me2sdk._jsonl import read_jsonl
 from me2sdk.dag import ReasoningDAG
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Step
-from me2sdk.train.reasoningflow import GoldTrace, read_reasoningflow
+from me2sdk.train.evaluate.reasoningflow import GoldTrace, read_reasoningflow
 
 __all__ = ["read_gold"]
 

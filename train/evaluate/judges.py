@@ -10,15 +10,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from me2sdk._judge import ajudge_pair
 from me2sdk._sync import all_or_none
 from me2sdk.errors import ConfigurationError, ME2Error
+from me2sdk.judge import PairVerdict, ajudge_pair
 from me2sdk.llm import LLM
 from me2sdk.schema import Usage
-from me2sdk.train.evaluate._journal import Journal
+from me2sdk.train.data import Preference
+from me2sdk.train.evaluate.journal import Journal
 from me2sdk.train.evaluate.scorers import EvaluationFailure, Progress, ScoringItem
-from me2sdk.train.preferences import Preference
-from me2sdk.verdicts import PairVerdict
 
 __all__ = ["JudgedPair", "PairJudge", "run_judge"]
 

@@ -12,13 +12,12 @@ from pydantic import BaseModel, ConfigDict
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Usage
-from me2sdk.scorers import Scorer
-from me2sdk.scorers._text import trace_text
-from me2sdk.train.evaluate._journal import Journal
+from me2sdk.scorers import Scorer, trace_text
+from me2sdk.train.data import Preference, question_key
 from me2sdk.train.evaluate.estimates import Estimate, estimate
+from me2sdk.train.evaluate.journal import Journal
 from me2sdk.train.evaluate.judges import PairJudge, run_judge
 from me2sdk.train.evaluate.scorers import EvaluationFailure, Progress, ScoringItem, run_scorer
-from me2sdk.train.preferences import Preference, question_key
 
 __all__ = ["JudgeSummary", "PairsReport", "PairsRow", "aevaluate_pairs", "evaluate_pairs"]
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from me2sdk._jsonl import fingerprint, read_jsonl
 from me2sdk.errors import InvalidTraceError
 from me2sdk.schema import Question, Trace
-from me2sdk.train._completions import as_reference
-from me2sdk.train.evaluate._journal import Journal
+from me2sdk.train.data import as_reference
+from me2sdk.train.evaluate.journal import Journal
 from me2sdk.verify import agroup_answers, averify_answer
 
 __all__ = ["CandidateQuestion", "add_correctness", "answer_groups", "read_candidates"]

@@ -1,40 +1,29 @@
-"""Scorers by name, the baselines that cost nothing, and scoring many traces in batches that survive a failure."""
+"""Scoring many traces in batches that survive a failure."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from me2sdk._jsonl import fingerprint
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
 from me2sdk.schema import Question, Trace
-from me2sdk.scorers import PRMScorer, RemoteTRMScorer, Scorer, TRMScorer
-from me2sdk.scorers._base import Questions, ask_scorer, read_inputs
-from me2sdk.scorers._text import prompt_text, trace_text
-from me2sdk.scorers.mini import MiniScorer
-from me2sdk.scorers.prm import is_process_reward_model
-from me2sdk.scorers.trm import DType
-from me2sdk.train.evaluate._journal import Journal
+from me2sdk.scorers import Scorer, ask_scorer
+from me2sdk.train.evaluate.journal import Journal
 
 __all__ = [
-    "BASELINES",
     "EvaluationFailure",
-    "LengthScorer",
-    "RandomScorer",
     "ScoredItem",
     "ScoringItem",
-    "open_scorer",
     "run_scorer",
     "scorer_settings",
 ]
 
-BASELINES = ("shortest", "longest", "random")
 PATIENCE = 16
 """Failures in a row after which a scorer is given up: its server is down, or it does not work at all."""
 BATCH = 64
@@ -67,78 +56,6 @@ class EvaluationFailure(BaseModel):
     trace: int | None = None
     error: str
     message: str
-
-
-class LengthScorer:
-    """Prefers short traces, or long ones: the baseline "shortest" or "longest". Lengths are counted in characters."""
-
-    def __init__(self, name: Literal["shortest", "longest"]) -> None:
-        self.name = name
-
-    def score(self, question: Questions, traces: Sequence[Trace | str]) -> list[float]:
-        """The length of each trace, negative for "shortest"."""
-        sign = -1.0 if self.name == "shortest" else 1.0
-        return [sign * len(trace_text(trace)) for _, trace in read_inputs(question, traces)]
-
-
-class RandomScorer:
-    """Scores by a hash of question and trace: the baseline "random". The same trace always gets the same score.
-
-    Args:
-        seed: another seed, other scores.
-    """
-
-    name = "random"
-
-    def __init__(self, seed: int = 0) -> None:
-        self.seed = seed
-
-    def score(self, question: Questions, traces: Sequence[Trace | str]) -> list[float]:
-        """A number in [0, 1) for each trace."""
-        return [
-            int.from_bytes(
-                hashlib.sha256(f"{self.seed}\0{prompt_text(q)}\0{trace_text(t)}".encode()).digest()[:6]
-            )
-            / 2**48
-            for q, t in read_inputs(question, traces)
-        ]
-
-
-def open_scorer(
-    name: str,
-    *,
-    api: Literal["sglang", "vllm", "tei"] = "sglang",
-    quantization: Literal["int8", "nf4"] | None = None,
-    max_tokens: int | None = None,
-    dtype: DType | None = None,
-) -> Scorer:
-    """The scorer that a name stands for.
-
-    Args:
-        name: "mini" or another scorer that ships with me2sdk; "shortest", "longest" or "random"; an http(s) URL of a
-            server that holds a reward model; a folder or hub name of a reward model; ``prm:`` and a folder or hub
-            name for a process reward model, which is also known by its config.
-        api: the server's protocol, for a URL.
-        quantization: for a folder or hub name.
-        max_tokens: for a folder or hub name.
-        dtype: for a folder or hub name, as `TRMScorer` takes it.
-
-    Raises:
-        ConfigurationError: the options cannot work, or do not go with the name.
-    """
-    if name in BASELINES or name == "mini" or name.startswith(("http://", "https://")):
-        if quantization is not None or max_tokens is not None:
-            raise ConfigurationError(
-                f"{name} takes neither quantization nor max_tokens; they are for models that run here."
-            )
-        if name == "random":
-            return RandomScorer()
-        if name == "mini":
-            return MiniScorer.load()
-        return LengthScorer(name) if name in BASELINES else RemoteTRMScorer(name, api=api)  # type: ignore[arg-type]
-    if name.startswith("prm:") or (name != "small" and is_process_reward_model(name)):
-        return PRMScorer(name.removeprefix("prm:"), quantization=quantization, max_tokens=max_tokens)
-    return TRMScorer(name, quantization=quantization, max_tokens=max_tokens, dtype=dtype)
 
 
 def scorer_settings(scorer: Scorer) -> dict[str, Any]:

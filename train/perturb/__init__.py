@@ -8,8 +8,8 @@ own).
 
 from __future__ import annotations
 
-from me2sdk.train.perturb._pairs import KINDS, PerturbCounts, count_pairs, perturb_trace, perturb_traces
-from me2sdk.train.perturb._read import TraceFile, read_traces
+from me2sdk.train.perturb.pairs import KINDS, PerturbCounts, count_pairs, perturb_trace, perturb_traces
+from me2sdk.train.perturb.read import TraceFile, read_traces, strip_marks
 
 __all__ = [
     "KINDS",
@@ -19,4 +19,5 @@ __all__ = [
     "perturb_trace",
     "perturb_traces",
     "read_traces",
+    "strip_marks",
 ]

@@ -1,9 +1,9 @@
 """Preference data: sample, verify, annotate, judge, keep what is consistent (paper §5.1, App. F)."""
 
-from me2sdk.train.pipeline._build import abuild_preferences, build_preferences
-from me2sdk.train.pipeline._estimate import BuildEstimate, StageEstimate, aestimate_build, estimate_build
-from me2sdk.train.pipeline._report import BuildReport, PairCounts, StageReport
-from me2sdk.train.pipeline._settings import DataConfig
+from me2sdk.train.pipeline.build import abuild_preferences, build_preferences
+from me2sdk.train.pipeline.config import DataConfig
+from me2sdk.train.pipeline.estimate import BuildEstimate, StageEstimate, aestimate_build, estimate_build
+from me2sdk.train.pipeline.report import BuildReport, PairCounts, StageReport
 
 __all__ = [
     "BuildEstimate",

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from me2sdk import ConfigurationError, Trace, pass_at_k
+from me2sdk.scorers import LengthScorer
 from me2sdk.train import BonReport, CandidateQuestion, aevaluate_bon, evaluate_bon
-from me2sdk.train.evaluate import _votes
-from me2sdk.train.evaluate._votes import Ballot, vote_curve
-from me2sdk.train.evaluate.bon import WITHIN
-from me2sdk.train.evaluate.scorers import LengthScorer
+from me2sdk.train.evaluate import WITHIN, votes
+from me2sdk.train.evaluate.votes import Ballot, vote_curve
 
 
 class Marked:
@@ -256,6 +255,6 @@ def test_a_hundred_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row.k for row in rows] == [1, 2, 4, 8, 16, 32, 64, 100]
     assert [row.exact for row in rows] == [True, False, False, False, False, False, False, True]
     assert report.curves()["random"][0].accuracy.mean == pytest.approx(report.curves()["m"][0].accuracy.mean)
-    monkeypatch.setattr(_votes, "DRAWS", 4000)
+    monkeypatch.setattr(votes, "DRAWS", 4000)
     finer = {row.k: row.accuracy.mean for row in evaluate_bon(questions, {}).curves()["majority vote"]}
     assert {row.k: row.accuracy.mean for row in rows} == pytest.approx(finer, abs=0.03)

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_server import OpenAIServer, Reply, Request
+from support.fake_provider import OpenAIServer, Reply, Request
 
 from me2sdk import LLM, Annotation, ConfigurationError, Step
 from me2sdk.train import DagAnnotator, DagReport, aevaluate_dag, evaluate_dag
 from me2sdk.train.evaluate.dag import CONTINUE, DagRow
-from me2sdk.train.reasoningflow import GoldTrace
+from me2sdk.train.evaluate.reasoningflow import GoldTrace
 
 
 def gold(name: str, *line: tuple[str, tuple[int, ...]], family: str = "") -> GoldTrace:

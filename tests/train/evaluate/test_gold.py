@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judge_doubles import GOOD
+from support.judge_doubles import GOOD
 
 from me2sdk import ConfigurationError, InvalidTraceError
 from me2sdk.train import read_gold

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from me2sdk import ConfigurationError
-from me2sdk.train.evaluate._journal import Journal
+from me2sdk.train.evaluate.journal import Journal
 
 
 def test_results_come_back(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judge_doubles import Judge, prefers
-from openai_server import OpenAIServer, Reply, Request
+from support.fake_provider import OpenAIServer, Reply, Request
+from support.judge_doubles import Judge, prefers
 
 from me2sdk import LLM, Budget, ConfigurationError, Trace
+from me2sdk.scorers import LengthScorer, RandomScorer
 from me2sdk.train import PairJudge, PairsReport, Preference, aevaluate_pairs, evaluate_pairs
 from me2sdk.train.evaluate import judges
 from me2sdk.train.evaluate.pairs import PairsRow
-from me2sdk.train.evaluate.scorers import LengthScorer, RandomScorer
 
 
 class Marked:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from me2sdk import ConfigurationError
-from me2sdk.train import BonReport, CandidateQuestion, evaluate_bon, open_scorer, plot_bon
+from me2sdk.scorers import open_scorer
+from me2sdk.train import BonReport, CandidateQuestion, evaluate_bon, plot_bon
 from me2sdk.train.evaluate.questions import Trace
 
 pytest.importorskip("matplotlib", reason="needs the extra [train]")

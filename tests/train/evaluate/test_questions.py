@@ -8,7 +8,7 @@ import pytest
 
 from me2sdk import ConfigurationError, InvalidTraceError, Trace, rerank
 from me2sdk.train import CandidateQuestion, read_candidates
-from me2sdk.train.evaluate._journal import Journal
+from me2sdk.train.evaluate.journal import Journal
 from me2sdk.train.evaluate.questions import add_correctness, answer_groups
 
 DATA = Path(__file__).resolve().parent.parent.parent.parent / "me2sdk" / "data"

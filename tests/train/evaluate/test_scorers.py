@@ -9,16 +9,9 @@ import pytest
 
 from me2sdk import ConfigurationError, RemoteTRMScorer, Trace, TRMScorer
 from me2sdk.schema import Scores
-from me2sdk.scorers import PRMScorer, Scorer
-from me2sdk.train.evaluate._journal import Journal
-from me2sdk.train.evaluate.scorers import (
-    LengthScorer,
-    RandomScorer,
-    ScoringItem,
-    open_scorer,
-    run_scorer,
-    scorer_settings,
-)
+from me2sdk.scorers import LengthScorer, PRMScorer, RandomScorer, Scorer, open_scorer
+from me2sdk.train.evaluate.journal import Journal
+from me2sdk.train.evaluate.scorers import ScoringItem, run_scorer, scorer_settings
 
 
 class Counting:

@@ -1,0 +1,37 @@
+"""What goes into and comes out of the SDK's verbs and calls, as JSON values that a page can show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from me2sdk.dag import ReasoningDAG
+from me2sdk.judge import PairVerdict, Ranking
+from me2sdk.llm import Answer
+from me2sdk.schema import Candidate, RerankResult, Trace
+
+__all__ = ["shown"]
+
+
+def shown(value: Any) -> Any:
+    """A question, a trace, a result or a list of them, with texts."""
+    if isinstance(value, Answer):
+        return {
+            "choices": [
+                {"message": choice.message, "finish_reason": choice.finish_reason} for choice in value.choices
+            ]
+        }
+    if isinstance(value, Candidate):
+        return {"response": value.response, "answer": value.answer, "reward": value.score}
+    if isinstance(value, RerankResult):
+        best = shown(value.candidates[0]) if value.candidates else {}
+        others = [{"index": one.index, "answer": one.answer, "reward": one.score} for one in value.candidates]
+        return {**best, "candidates": others, "failures": [one.model_dump() for one in value.failures]}
+    if isinstance(value, Trace):
+        return {"reasoning": value.reasoning, "response": value.response}
+    if isinstance(value, ReasoningDAG):
+        return {"steps": len(value.nodes), **value.metrics().model_dump()}
+    if isinstance(value, PairVerdict):
+        return {"preference": value.preference, "agreement": value.agreement, "rationale": value.rationale}
+    if isinstance(value, Ranking):
+        return {"order": list(value.order), "strengths": list(value.strengths)}
+    return [shown(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,21 @@
+"""Best of n and the thinking reward for Inspect: a solver and a scorer.
+
+::
+
+    Task(dataset=…, solver=best_of_n(n=8), scorer=[match(numeric=True), thinking_reward()])
+
+    inspect eval task.py --solver me2sdk/best_of_n -S n=8
+
+The log holds every candidate as a model event. Each answer that was chosen has the `BestOfNResult` in its message
+(``BestOfNResult.model_validate(message.metadata["me2sdk"])``), and the sample's store has the rewards of the last
+choice, best first, as ``me2sdk_rewards``.
+"""
+
+from __future__ import annotations
+
+from me2sdk.adapters.inspect_ai.solver import best_of_n, thinking_reward
+
+__all__ = [
+    "best_of_n",
+    "thinking_reward",
+]

@@ -1,0 +1,128 @@
+"""The solver and the scorer for Inspect."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from functools import partial
+from itertools import takewhile
+from typing import Any, Literal
+
+from me2sdk.adapters._shared import Answered, Settings, abest_native, record
+from me2sdk.adapters.inspect_ai.messages import answered, as_message
+from me2sdk.sampling import arerank
+from me2sdk.schema import Select
+from me2sdk.scorers import Scorer
+
+try:
+    from inspect_ai.model import ChatMessageAssistant, ModelOutput, ModelUsage, execute_tools
+    from inspect_ai.scorer import (
+        Score,
+        Scorer as InspectScorer,
+        Target,
+        mean,
+        scorer as register_scorer,
+        stderr,
+    )
+    from inspect_ai.solver import Generate, Solver, TaskState, solver
+    from inspect_ai.tool import ToolChoice, ToolFunction
+    from inspect_ai.util import LimitExceededError
+except ImportError as error:
+    raise ImportError(
+        'me2sdk.adapters.inspect_ai needs Inspect. Run: pip install "me2sdk[inspect]"'
+    ) from error
+
+__all__ = ["best_of_n", "thinking_reward"]
+
+
+@solver
+def best_of_n(
+    n: int = 8,
+    scorer: str | Scorer = "mini",
+    select: Select = "best",
+    tool_calls: Literal["loop", "single", "none"] = "loop",
+    **config: Any,
+) -> Solver:
+    """Ask the task's model n times and go on with the best-reasoned answer, in place of ``generate()``.
+
+    A sample fails only if all n requests do, with the first error. If a limit of the sample is reached meanwhile, the
+    best of what came back becomes its output before it ends.
+
+    Args:
+        n: answers to sample for each turn.
+        scorer: as in `best_of_n` of me2sdk.
+        select: as in `best_of_n` of me2sdk.
+        tool_calls: as for Inspect's ``generate()``: "loop" asks again, n times, until no tool is called.
+        **config: options of generation, such as ``temperature=0.8``.
+
+    Raises:
+        ConfigurationError: n is below 1.
+    """
+    settings = Settings(n, scorer, select, max_concurrency=n)  # Inspect's max_connections bounds them
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        # From Inspect's cache all n answers would be the same.
+        request = partial(generate, tool_calls="none", cache=False, **config)
+        tool_choice = state.tool_choice
+        while True:
+            await _turn(state, request, tool_choice, replace(settings, model=str(state.model)))
+            if state.completed or tool_calls == "none" or not state.output.message.tool_calls:
+                return state
+            messages, output = await execute_tools(state.messages, state.tools)
+            state.messages.extend(messages)
+            state.output = output or state.output
+            if state.completed or tool_calls == "single":
+                return state
+            if isinstance(tool_choice, ToolFunction):
+                tool_choice = "auto"  # or the forced call would be made for ever
+
+    return solve
+
+
+async def _turn(state: TaskState, request: Any, tool_choice: ToolChoice | None, settings: Settings) -> None:
+    """One answer of the model, chosen from several, as the state's output and last message."""
+    limits: list[LimitExceededError] = []
+
+    async def ask() -> Answered[ModelOutput]:
+        alone = copy.copy(state)
+        alone.messages, alone.tool_choice = list(state.messages), tool_choice
+        try:
+            return answered((await request(alone)).output)
+        except LimitExceededError as error:
+            limits.append(error)
+            raise
+
+    result, best, arrived = await abest_native([as_message(m) for m in state.messages], ask, settings)
+    usages = [output.usage for output in arrived if output.usage]
+    metadata = {**(best.message.metadata or {}), "me2sdk": record(result)}
+    # Copies, since the log's model events hold the originals.
+    message = best.message.model_copy(update={"metadata": metadata})
+    choices = [best.choices[0].model_copy(update={"message": message}), *best.choices[1:]]
+    usage = sum(usages, ModelUsage()) if usages else None
+    state.output = best.model_copy(update={"choices": choices, "usage": usage})
+    state.messages.append(message)
+    state.store.set("me2sdk_rewards", [candidate.score for candidate in result.candidates])
+    if limits:
+        raise limits[0]
+
+
+@register_scorer(metrics=[mean(), stderr()])
+def thinking_reward(scorer: str | Scorer = "mini") -> InspectScorer:
+    """Score how well the last answer is reasoned: the raw reward of a scorer of me2sdk, whatever the target.
+
+    A sample without any text to judge stays unscored. Only differences between rewards of one scorer mean something.
+
+    Args:
+        scorer: as in `best_of_n` of me2sdk.
+    """
+
+    async def score(state: TaskState, target: Target) -> Score:
+        answer = state.output.message if state.output.choices else ChatMessageAssistant(content="")
+        asked = [as_message(m) for m in takewhile(lambda m: m.id != answer.id, state.messages)]
+        result = await arerank(asked or None, [as_message(answer)], scorer=scorer)
+        if not result.candidates:
+            return Score(value=float("nan"), explanation=result.failures[0].message)
+        best = result.best
+        return Score(value=best.score, answer=best.answer, metadata={"scorer": result.scorer})
+
+    return score

@@ -1,0 +1,22 @@
+"""Best of n for LangChain: a chat model that asks another one n times, and a reranker for answers that one has.
+
+::
+
+    model = BestOfNChatModel(model=ChatOpenAI(model="gpt-4o-mini"), n=8)
+    answer = (prompt | model).invoke({"question": "What is 12 * 13?"})
+    answer.response_metadata["me2sdk"]      # candidates, rewards, failures: BestOfNResult.model_validate reads it
+    answer.usage_metadata                   # the sum over all candidates
+
+``model_name`` is taken out of the answer's ``response_metadata``, since LangChain's counters of tokens, which see
+the candidates as runs of their own, would count them twice. The record names the model of each candidate.
+"""
+
+from __future__ import annotations
+
+from me2sdk.adapters.langchain.model import BestOfNChatModel
+from me2sdk.adapters.langchain.reranker import ReasoningReranker
+
+__all__ = [
+    "BestOfNChatModel",
+    "ReasoningReranker",
+]

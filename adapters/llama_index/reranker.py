@@ -1,0 +1,48 @@
+"""`ReasoningReranker` of `me2sdk.adapters.llama_index`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llama_index.core.bridge.pydantic import Field
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+
+from me2sdk._sync import run_sync
+from me2sdk.adapters._shared import aorder
+from me2sdk.schema import Select
+
+__all__ = ["ReasoningReranker"]
+
+
+class ReasoningReranker(BaseNodePostprocessor):
+    """Orders nodes whose text is an answer to the query, best-reasoned first.
+
+    A node's score becomes its reward, or None where it could not be scored. Empty nodes stand last.
+
+    Args:
+        scorer: as in `best_of_n`.
+        select: as in `best_of_n`.
+        top_n: how many to keep, or None for all.
+    """
+
+    scorer: Any = Field(default="mini", exclude=True)
+    select: Select = "best"
+    top_n: int | None = Field(default=None, ge=1)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """As LlamaIndex names it."""
+        return "ReasoningReranker"
+
+    def _postprocess_nodes(self, nodes: list[NodeWithScore], query_bundle: Any = None) -> list[NodeWithScore]:
+        return run_sync(self._apostprocess_nodes(nodes, query_bundle))
+
+    async def _apostprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        texts = [node.node.get_content(metadata_mode=MetadataMode.NONE) for node in nodes]
+        order = await aorder(
+            query_bundle.query_str if query_bundle else None, texts, self.scorer, self.select
+        )
+        return [NodeWithScore(node=nodes[place].node, score=reward) for place, reward in order[: self.top_n]]

@@ -1,0 +1,139 @@
+"""A model of the OpenAI Agents SDK that asks another one n times."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
+from typing import Any
+
+from me2sdk.adapters._shared import Answered, Settings, abest_native
+from me2sdk.adapters.openai_agents.responses import as_assistant, as_chat, is_cut_off
+from me2sdk.schema import Message, Select
+from me2sdk.scorers import Scorer
+
+try:
+    from agents import Model, ModelProvider, ModelResponse, MultiProvider, OpenAIProvider, Usage
+    from agents.exceptions import ModelBehaviorError, UserError
+    from agents.items import TResponseStreamEvent
+    from openai.types.responses import ResponseUsage
+except ImportError as error:
+    raise ImportError(
+        'me2sdk.adapters.openai_agents needs the OpenAI Agents SDK. Run: pip install "me2sdk[openai-agents]"'
+    ) from error
+
+__all__ = ["BestOfNModel", "BestOfNProvider"]
+
+
+class BestOfNModel(Model):
+    """Asks ``model`` n times for each turn and returns its best-reasoned answer, with the usage of all answers.
+
+    If every request fails, the first error of the wrapped model is raised, so that retry policies still apply. A
+    streamed turn yields the events of the chosen answer, as the wrapped model sent them, once it is chosen.
+
+    Args:
+        model: a model of the SDK, or the name of one for OpenAI's chat completions.
+        n: answers to sample for each turn.
+        scorer: as in `best_of_n`.
+        select: as in `best_of_n`.
+        max_concurrency: requests in flight at most, for one answer.
+
+    Raises:
+        ConfigurationError: n is below 1.
+    """
+
+    def __init__(
+        self,
+        model: Model | str,
+        *,
+        n: int = 8,
+        scorer: str | Scorer = "mini",
+        select: Select = "best",
+        max_concurrency: int = 16,
+    ) -> None:
+        provider = OpenAIProvider(use_responses=False)
+        self.wrapped = provider.get_model(model) if isinstance(model, str) else model
+        name = str(getattr(self.wrapped, "model", type(self.wrapped).__name__))
+        self._choice = Settings(n, scorer, select, max_concurrency, name)
+        for hidden in ("close", "get_retry_advice", "_cleanup_on_run_end"):  # by those of the base class
+            setattr(self, hidden, getattr(self.wrapped, hidden))
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the SDK asks its own models for."""
+        if name == "wrapped":  # not there yet
+            raise AttributeError(name)
+        return getattr(self.wrapped, name)
+
+    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        """Ask n times, return the best answer; called by the SDK."""
+        question, limit = _read(args, kwargs)
+
+        async def ask() -> Answered[ModelResponse]:
+            response = await self.wrapped.get_response(*args, **kwargs)
+            # Chat completions of the SDK do not say why they ended.
+            full = limit is not None and response.usage.output_tokens >= limit
+            return _answered(response, response.output, response.usage, full or is_cut_off(response.output))
+
+        result, best, arrived = await abest_native(question, ask, self._choice)
+        best = replace(best, usage=_total(response.usage for response in arrived))
+        best.best_of_n = result  # type: ignore[attr-defined]
+        return best
+
+    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[TResponseStreamEvent]:
+        """The events of the best answer of n; called by the SDK."""
+        question, _ = _read(args, kwargs)
+
+        async def ask() -> Answered[list[Any]]:
+            events: list[Any] = [event async for event in self.wrapped.stream_response(*args, **kwargs)]
+            if not events or events[-1].type not in ("response.completed", "response.incomplete"):
+                raise ModelBehaviorError(f"The stream ended without a response: {events[-1:]}")
+            end, cut = events[-1].response, events[-1].type == "response.incomplete"
+            done = [event.item for event in events if event.type == "response.output_item.done"]
+            return _answered(events, end.output or done, end.usage, cut)
+
+        result, best, arrived = await abest_native(question, ask, self._choice)
+        end = best[-1].response
+        if usages := [events[-1].response.usage for events in arrived if events[-1].response.usage]:
+            total = _total(Usage(**{name: getattr(one, name) for name in _COUNTS}) for one in usages)
+            end.usage = ResponseUsage(**{name: getattr(total, name) for name in _COUNTS})
+            object.__setattr__(end.usage, "_agents_sdk_request_usages", usages)  # how the SDK counts several
+        end.best_of_n = result
+        for event in best:
+            yield event
+
+
+class BestOfNProvider(ModelProvider):
+    """Wraps the models of ``provider``, by default the SDK's own, as a `BestOfNModel` with these settings each."""
+
+    def __init__(self, provider: ModelProvider | None = None, **settings: Any) -> None:
+        self.provider = provider or MultiProvider()
+        self.aclose = self.provider.aclose  # type: ignore[method-assign]
+        self._settings = settings
+
+    def get_model(self, model_name: str | None) -> Model:
+        """The wrapped model of that name."""
+        return BestOfNModel(self.provider.get_model(model_name), **self._settings)
+
+
+_COUNTS = tuple(ResponseUsage.model_fields)
+_SIGNATURE = inspect.signature(Model.get_response)
+
+
+def _total(usages: Iterable[Usage]) -> Usage:
+    total = Usage()
+    for usage in usages:
+        total.add(usage)
+    return total
+
+
+def _read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Message] | str, int | None]:
+    """The question, and the most tokens that an answer may have."""
+    asked = _SIGNATURE.bind(None, *args, **kwargs).arguments
+    if asked.get("conversation_id"):
+        raise UserError("Each of n answers would be added to the conversation. Leave conversation_id out.")
+    return as_chat(asked["system_instructions"], asked["input"]) or "", asked["model_settings"].max_tokens
+
+
+def _answered(native: Any, output: list[Any], usage: Any, cut: bool) -> Answered[Any]:
+    tokens = {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens} if usage else {}
+    return Answered(native, as_assistant(output), finish_reason="length" if cut else None, **tokens)

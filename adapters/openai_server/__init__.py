@@ -1,0 +1,27 @@
+"""An OpenAI-compatible HTTP server that answers with the best of n: ``me2 serve``, or an app to mount.
+
+::
+
+    from me2sdk.adapters.openai_server import ServerSettings, create_app, serve
+
+    settings = ServerSettings(models="openai/gpt-4o-mini", n=8)
+    serve(settings)                    # until SIGTERM or Ctrl-C
+    app = create_app(settings)         # or a Starlette app, to mount in your own
+
+``POST /v1/chat/completions`` (stream and not), ``/v1/score``, ``/v1/rerank``, ``/v1/embeddings`` (SGLang's form);
+``GET /v1/models``, ``/healthz``, ``/healthz/live``, ``/metrics``. How an answer was chosen stands in its field
+``me2``: the reward, what all candidates cost, and with ``"me2": {"candidates": true}`` in the request all of them.
+"""
+
+from __future__ import annotations
+
+from me2sdk.adapters.openai_server.server import create_app, serve, serving
+from me2sdk.adapters.openai_server.settings import ServerSettings, own_name
+
+__all__ = [
+    "ServerSettings",
+    "create_app",
+    "own_name",
+    "serve",
+    "serving",
+]

@@ -1,0 +1,162 @@
+"""The request bodies, and how they are checked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from me2sdk.adapters.openai_server.errors import ApiError
+from me2sdk.schema import Message, Select
+
+__all__ = ["PARAMETERS", "ChatBody", "EmbeddingBody", "RerankBody", "ScoreBody", "parse"]
+
+_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+_Body = TypeVar("_Body", bound=BaseModel)
+
+
+def _check_messages(messages: list[Message]) -> list[Message]:
+    for index, message in enumerate(messages):
+        if message.get("role") not in _ROLES:
+            raise ValueError(f"message {index} needs a role, one of {', '.join(_ROLES)}")
+        content = message.get("content")
+        parts = isinstance(content, list) and all(isinstance(part, dict) for part in content)
+        if not (content is None or isinstance(content, str) or parts):
+            raise ValueError(f"the content of message {index} is a string or a list of parts")
+    return messages
+
+
+def _check_tools(tools: list[Message]) -> list[Message]:
+    for index, tool in enumerate(tools):
+        # LiteLLM would itself call out to a server that such a tool names.
+        if tool.get("type") == "mcp":
+            raise ValueError(f"tool {index} is of type mcp, which this server does not run")
+    return tools
+
+
+_Messages = Annotated[list[Message], Field(min_length=1), AfterValidator(_check_messages)]
+_Question = str | _Messages
+_Tools = Annotated[list[Message], AfterValidator(_check_tools)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Parameters(_Strict):
+    """What goes on to the upstream: parameters of OpenAI's chat API."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    tools: _Tools | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[Message] | None = None
+    function_call: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    modalities: list[str] | None = None
+    audio: dict[str, Any] | None = None
+    prediction: dict[str, Any] | None = None
+    web_search_options: dict[str, Any] | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    user: str | None = None
+
+
+PARAMETERS = frozenset(Parameters.model_fields)
+
+
+class _StreamOptions(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    include_usage: bool = False
+
+
+class _Me2(_Strict):
+    candidates: bool = False
+
+
+class ChatBody(Parameters):
+    """``POST /v1/chat/completions``. Fields that are not here are checked against what the operator allows."""
+
+    model_config = ConfigDict(extra="allow")
+
+    messages: _Messages
+    model: str | None = None
+    n: Annotated[int, Field(ge=1)] | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    best_of: Annotated[int, Field(ge=1)] | None = None
+    scorer: str | None = None
+    select: Select | None = None
+    me2: _Me2 | None = None
+    # What OpenAI keeps with stored completions. Nothing is stored here, so these are read and left.
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+
+
+class ScoreBody(_Strict):
+    """``POST /v1/score``."""
+
+    question: _Question | None = None
+    traces: Annotated[list[str | Message], Field(min_length=1)]
+    scorer: str | None = None
+
+
+class RerankBody(_Strict):
+    """``POST /v1/rerank``: the form of Cohere and Jina, or ours."""
+
+    question: _Question | None = None
+    query: str | None = None
+    candidates: Annotated[list[str | Message], Field(min_length=1)] | None = None
+    documents: Annotated[list[str | Message], Field(min_length=1)] | None = None
+    model: str | None = None
+    scorer: str | None = None
+    select: Select = "best"
+    top_n: Annotated[int, Field(ge=1)] | None = None
+    return_documents: bool = False
+
+
+class EmbeddingBody(BaseModel):
+    """``POST /v1/embeddings``, as clients of SGLang's reward models send it."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    model: str | None = None
+    input: str | Annotated[list[str], Field(min_length=1)]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: None = None
+
+
+def parse(kind: type[_Body], value: dict[str, Any]) -> _Body:
+    """A body of one kind.
+
+    Raises:
+        ApiError: a field is missing, wrong or unknown; the message names it.
+    """
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        # Members of a union stand behind the field's own place; the field is what the client knows.
+        place = ".".join(str(part) for part in first["loc"][:1]) or "body"
+        detail = ".".join(
+            str(part) for part in first["loc"] if isinstance(part, int) or part in kind.model_fields
+        )
+        said = first["msg"].removeprefix("Value error, ")
+        known = "" if first["type"] != "extra_forbidden" else " Leave it out."
+        raise ApiError(
+            400, f"{(detail or place)[:100]}: {said}.{known}", param=place[:100], code="invalid_field"
+        ) from None

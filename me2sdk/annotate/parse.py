@@ -1,0 +1,331 @@
+"""The verb that turns traces into DAGs: `parse_dag`."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+from me2sdk._sync import all_or_none, run_sync
+from me2sdk._tracing import traced
+from me2sdk.annotate.custom import annotate_with
+from me2sdk.annotate.local import LocalAnnotator
+from me2sdk.annotate.model import ModelAnnotation
+from me2sdk.annotate.prompt import prompt_name
+from me2sdk.annotate.types import Annotator, Limits, Told
+from me2sdk.dag import DAGNode, ReasoningDAG
+from me2sdk.errors import ConfigurationError, InvalidTraceError, JudgeError, ME2Error
+from me2sdk.llm import LLM, Budget, open_llm
+from me2sdk.schema import Question, Step, Trace, question_text
+from me2sdk.steps import split_steps
+from me2sdk.traces import clean
+
+__all__ = ["BatchAnnotationError", "aparse_dag", "parse_dag"]
+
+_log = logging.getLogger(__name__)
+OneTrace = Trace | str | list[str] | list[Step]
+ManyTraces = list[Trace] | list[list[str]] | list[list[Step]]
+OnStep = Callable[[int, DAGNode], Awaitable[None] | None]
+
+
+class BatchAnnotationError(JudgeError):
+    """Some of several traces could not be annotated; the others are done.
+
+    Attributes:
+        partial: a DAG for each trace, in their order; None for those that failed.
+        failures: what went wrong, by the trace's place.
+    """
+
+    def __init__(
+        self, message: str, partial: list[ReasoningDAG | None], failures: dict[int, ME2Error]
+    ) -> None:
+        super().__init__(message)
+        self.partial = partial
+        self.failures = failures
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.args[0], self.partial, self.failures)
+
+
+class _Job(NamedTuple):
+    """A trace that is to be annotated."""
+
+    place: int
+    steps: list[Step]
+    question: Question | None
+
+
+@overload
+async def aparse_dag(trace: OneTrace, **options: Any) -> ReasoningDAG: ...
+
+
+@overload
+async def aparse_dag(trace: ManyTraces, **options: Any) -> list[ReasoningDAG]: ...
+
+
+@traced("parse_dag")
+async def aparse_dag(
+    trace: OneTrace | ManyTraces,
+    *,
+    question: Question | None = None,
+    model: Any = None,
+    annotator: Annotator | None = None,
+    samples: int = 1,
+    window: int = 1,
+    max_main: int = 24,
+    max_leaves: int = 8,
+    max_retries: int = 2,
+    prefixes: str | Iterable[str] | Path = "auto",
+    max_concurrency: int = 16,
+    cache: bool | str | Path | None = None,
+    budget: Budget | None = None,
+    timeout: float = 120.0,
+    on_step: OnStep | None = None,
+    **params: Any,
+) -> ReasoningDAG | list[ReasoningDAG]:
+    """Parse one trace or several; `parse_dag` with ``await``."""
+    if min(samples, window) < 1 or max_main < 2 or min(max_leaves, max_retries) < 0:
+        raise ConfigurationError(
+            "samples and window are at least 1, max_main at least 2, max_leaves and max_retries at least 0; got "
+            f"{samples=}, {window=}, {max_main=}, {max_leaves=}, {max_retries=}."
+        )
+    many = isinstance(trace, (list, tuple)) and not isinstance(trace, Step) and _holds_traces(trace)
+    items: Sequence[Any] = trace if many else [trace]  # type: ignore[assignment]
+    jobs = [_job(index, item, question, prefixes, many) for index, item in enumerate(items)]
+    limits = Limits(max_main, max_leaves, samples, window, max_retries)
+    llm = _llm(model, annotator, max_concurrency, timeout, cache, budget, params)
+    own = annotator or LocalAnnotator()
+
+    async def one(job: _Job) -> ReasoningDAG | ME2Error:
+        told = _teller(on_step, job.place)
+        try:
+            if llm is None:
+                return await annotate_with(own, job.steps, question=job.question, limits=limits, told=told)
+            return await _with_model(llm.session(), job, limits, params, told)
+        except ConfigurationError:
+            raise
+        except ME2Error as error:
+            return error
+
+    outcomes = await all_or_none(*(one(job) for job in jobs))
+    dags = [None if isinstance(outcome, ME2Error) else outcome for outcome in outcomes]
+    failures = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, ME2Error)}
+    if failures and not many:
+        raise failures[0]
+    if failures:
+        first = min(failures)
+        raise BatchAnnotationError(
+            f"{len(failures)} of {len(jobs)} traces could not be annotated; trace {first}: {failures[first]} "
+            "The DAGs of the others are in .partial, the reasons in .failures. With cache=…, a second try repeats no "
+            "finished call.",
+            dags,
+            failures,
+        )
+    finished = [dag for dag in dags if dag is not None]
+    return finished if many else finished[0]
+
+
+@overload
+def parse_dag(trace: OneTrace, **options: Any) -> ReasoningDAG: ...
+
+
+@overload
+def parse_dag(trace: ManyTraces, **options: Any) -> list[ReasoningDAG]: ...
+
+
+def parse_dag(
+    trace: OneTrace | ManyTraces,
+    *,
+    question: Question | None = None,
+    model: Any = None,
+    annotator: Annotator | None = None,
+    samples: int = 1,
+    window: int = 1,
+    max_main: int = 24,
+    max_leaves: int = 8,
+    max_retries: int = 2,
+    prefixes: str | Iterable[str] | Path = "auto",
+    max_concurrency: int = 16,
+    cache: bool | str | Path | None = None,
+    budget: Budget | None = None,
+    timeout: float = 120.0,
+    on_step: OnStep | None = None,
+    **params: Any,
+) -> ReasoningDAG | list[ReasoningDAG]:
+    """Turn a reasoning trace into a DAG of its steps (paper §4.2, App. E).
+
+    Steps are attached in order. For each, an annotator says whether it continues the main path, goes back to an earlier
+    step of it, or merges branches. With ``model`` an LLM says so, one call a step; without, the local annotator does,
+    by cue words, at once and free of charge, and misses what is not said in so many words.
+
+    Several traces are annotated side by side, and share the limit on calls and the cache. Each is a chain of calls.
+
+    Args:
+        trace: a `Trace`, a text (``<think>`` tags are understood), or a list of steps (texts, or what `split_steps`
+            returns), for one DAG. For a list of DAGs, a list of `Trace`, or of lists of steps.
+        question: what was asked; by default the one that the trace carries. The model is shown it.
+        model: a LiteLLM model string, a list of them, a ``litellm.Router``, a callable ``f(messages, **params)``, or
+            an `LLM`, whose own limits then hold.
+        annotator: an `Annotator` of your own, instead of ``model``.
+        samples: answers to ask for at each step. The valid one that most of them give counts; in a tie, continue goes
+            before backtrack and backtrack before merge. One, as in the paper's estimate of its cost, is the cheapest;
+            three or five even out a model that wavers.
+        window: consecutive steps to annotate in one call. One is the method's; four to eight save most of the calls
+            and the time, which pays for long traces and strong models. Each step is still held against the state that
+            it really has, and asked about alone where its annotation does not fit.
+        max_main: steps of the main path that are offered to attach to: the first and the latest. At least 2.
+        max_leaves: ends of other branches that are offered: the latest.
+        max_retries: how often a step is asked about again, with the error told, where no answer can be used.
+        prefixes: how a trace is cut into steps; see `split_steps`.
+        max_concurrency: calls in flight at most.
+        cache: True or a folder keeps answers on disk, so that the same call is not paid for twice; a job that was
+            killed goes on where it stopped. Off by default.
+        budget: a `Budget` that stops calls before it is passed.
+        timeout: seconds that one try of a call may take.
+        on_step: called with the trace's place (0 for a single one) and each `DAGNode` as it is attached; may be async.
+            What it raises is logged.
+        **params: sent to the model: ``temperature``, ``max_tokens``, ``api_base``, …
+
+    Returns:
+        A `ReasoningDAG`, or a list of them. A step for which no usable annotation came continues the main path and is
+        listed in ``.errors``; after three requests in a row that fail for good, the rest of the trace is not asked
+        about. ``.usage`` is what the trace's calls cost.
+
+    Raises:
+        GenerationError: every call of the trace failed.
+        BudgetExceeded: the budget did not allow a single call.
+        JudgeError: the model answered, but never so that it could be used. For several traces a
+            `BatchAnnotationError`, once all of them have come to an end: its ``partial`` holds the DAGs of the others.
+        InvalidTraceError: a trace is empty. Raised before any call is made.
+        ConfigurationError: an argument cannot work.
+    """
+    anything: Any = trace
+    parsed: ReasoningDAG | list[ReasoningDAG] = run_sync(
+        aparse_dag(
+            anything,
+            question=question,
+            model=model,
+            annotator=annotator,
+            samples=samples,
+            window=window,
+            max_main=max_main,
+            max_leaves=max_leaves,
+            max_retries=max_retries,
+            prefixes=prefixes,
+            max_concurrency=max_concurrency,
+            cache=cache,
+            budget=budget,
+            timeout=timeout,
+            on_step=on_step,
+            **params,
+        )
+    )
+    return parsed
+
+
+def _holds_traces(items: Sequence[Any]) -> bool:
+    """Whether a list holds several traces, rather than the steps of one."""
+    kinds = {
+        "steps"
+        if isinstance(item, (str, Step))
+        else "traces"
+        if isinstance(item, (Trace, list, tuple))
+        else ""
+        for item in items
+    }
+    if len(kinds) > 1 or "" in kinds:
+        raise InvalidTraceError(
+            "A list is either the steps of one trace (texts or Steps), or several traces (Trace objects, or lists of "
+            "steps); not both, and nothing else. Make a Trace of a text with Trace.from_text."
+        )
+    return kinds == {"traces"}
+
+
+def _job(
+    index: int, item: Any, question: Question | None, prefixes: str | Iterable[str] | Path, many: bool
+) -> _Job:
+    if isinstance(item, str):
+        item = Trace.from_text(item)
+    if isinstance(item, Trace):
+        steps = split_steps(item, prefixes)
+        question = question if question is not None else item.question
+    elif isinstance(item, (list, tuple)) and all(isinstance(part, (str, Step)) for part in item):
+        last = len(item) - 1
+        steps = [
+            Step(clean(part.text), clean(part.separator))
+            if isinstance(part, Step)
+            else Step(clean(part), "" if place == last else "\n\n")
+            for place, part in enumerate(item)
+        ]
+    else:
+        raise InvalidTraceError(
+            f"parse_dag takes a Trace, a text or a list of steps, not {type(item).__name__}."
+        )
+    if not any(step.text.strip() for step in steps):
+        which = f"Trace {index}" if many else "The trace"
+        raise InvalidTraceError(f"{which} is empty: it has no step that could be annotated.")
+    return _Job(index, steps, question)
+
+
+def _llm(
+    model: Any,
+    annotator: Annotator | None,
+    max_concurrency: int,
+    timeout: float,
+    cache: bool | str | Path | None,
+    budget: Budget | None,
+    params: Mapping[str, Any],
+) -> LLM | None:
+    """The door to the model, or None where no model is asked."""
+    if model is None:
+        if params or cache or budget is not None:
+            names = [*params, *(["cache"] if cache else []), *(["budget"] if budget is not None else [])]
+            raise ConfigurationError(
+                f"{', '.join(names)}: these need a model. Pass model=…, or leave them out."
+            )
+        if annotator is not None and not callable(getattr(annotator, "annotate", None)):
+            raise ConfigurationError(
+                f"annotator must have annotate(step, pool, nodes) -> Annotation; {type(annotator).__name__} has not."
+            )
+        return None
+    if annotator is not None:
+        raise ConfigurationError("Pass model=… or annotator=…, not both.")
+    return open_llm(
+        model,
+        verb="parse_dag",
+        budget=budget,
+        cache=cache,
+        max_concurrency=max_concurrency,
+        timeout=timeout,
+    )
+
+
+def _teller(on_step: OnStep | None, index: int) -> Told:
+    async def told(node: DAGNode) -> None:
+        if on_step is None:
+            return
+        try:
+            result = on_step(index, node)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:  # the caller's code; its fault must not cost what is paid for
+            _log.exception("on_step failed for step %d of trace %d", node.id, index)
+
+    return told
+
+
+async def _with_model(
+    llm: LLM, job: _Job, limits: Limits, params: Mapping[str, Any], told: Told
+) -> ReasoningDAG:
+    work = ModelAnnotation(
+        llm, job.steps, question=question_text(job.question), limits=limits, params=params, told=told
+    )
+    await work.run()
+    return work.builder.build(
+        question=job.question,
+        annotator=f"{', '.join(llm.models)} ({prompt_name(limits.window)})",
+        errors=work.errors,
+        usage=llm.usage,
+    )

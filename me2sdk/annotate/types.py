@@ -1,0 +1,62 @@
+"""What an annotator is and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from me2sdk.dag import AttachmentPool, DAGNode
+from me2sdk.schema import Step
+
+__all__ = ["Annotation", "Annotator", "Limits", "Told"]
+
+Told = Callable[[DAGNode], Awaitable[None]]
+
+
+class Annotation(NamedTuple):
+    """How a step is to be attached.
+
+    Attributes:
+        action: "continue", "backtrack" or "merge".
+        parents: ids of the nodes to attach it to; none are needed for "continue".
+        explanation: the reason, or None.
+    """
+
+    action: str
+    parents: Sequence[int] = ()
+    explanation: str | None = None
+
+
+@runtime_checkable
+class Annotator(Protocol):
+    """Anything that decides, step by step, how a trace branches.
+
+    It may have a ``name``, which is kept with the DAG; else its class's name is. ``annotate`` may be async; a
+    plain one is called in a thread.
+    """
+
+    def annotate(
+        self, step: Step, pool: AttachmentPool, nodes: Sequence[DAGNode]
+    ) -> Annotation | Awaitable[Annotation]:
+        """Say how to attach the next step.
+
+        Args:
+            step: the step.
+            pool: ids of the nodes that it may be attached to.
+            nodes: all nodes so far, by id. The next step's id is ``len(nodes)``.
+
+        Returns:
+            An `Annotation`. One that breaks the rules of the method is recorded as an error, and the step falls
+            back to "continue".
+        """
+        ...
+
+
+class Limits(NamedTuple):
+    """Settings of `parse_dag` that hold for every step; see there."""
+
+    max_main: int
+    max_leaves: int
+    samples: int = 1
+    window: int = 1
+    max_retries: int = 2

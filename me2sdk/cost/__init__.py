@@ -1,0 +1,15 @@
+"""What a job will cost, told before it starts by running it against a simulated model."""
+
+from __future__ import annotations
+
+from me2sdk.cost.estimate import CostEstimate, Verb, estimate_cost
+from me2sdk.cost.simulated_model import Lengths, StandIn, filler
+
+__all__ = [
+    "CostEstimate",
+    "Lengths",
+    "StandIn",
+    "Verb",
+    "estimate_cost",
+    "filler",
+]

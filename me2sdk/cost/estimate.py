@@ -1,0 +1,312 @@
+"""`estimate_cost`: what a job will take, before anything is asked."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from me2sdk._sync import run_sync
+from me2sdk._tracing import silence
+from me2sdk.annotate import aparse_dag
+from me2sdk.cost.simulated_model import Lengths, StandIn
+from me2sdk.errors import ConfigurationError
+from me2sdk.judge import ajudge_pair, arank_traces, expected_comparisons
+from me2sdk.llm import LLM, TokenCounter, open_llm, rehearse
+from me2sdk.sampling import abest_of_n
+from me2sdk.schema import Question, Usage
+
+__all__ = ["CostEstimate", "Verb", "estimate_cost"]
+
+Verb = Literal["best_of_n", "parse_dag", "judge_pair", "rank_traces"]
+
+_VERBS: dict[str, Callable[..., Any]] = {
+    "best_of_n": abest_of_n,
+    "parse_dag": aparse_dag,
+    "judge_pair": ajudge_pair,
+    "rank_traces": arank_traces,
+}
+_WRITES = {
+    "best_of_n": "answer",
+    "parse_dag": "annotation",
+    "judge_pair": "judgement",
+    "rank_traces": "judgement",
+}
+# These change nothing that is counted, or are the caller's own code, which a rehearsal must not run.
+_LEFT_OUT = frozenset(
+    ("max_concurrency", "timeout", "on_step", "on_candidate", "scorer", "select", "min_candidates")
+)
+
+
+class CostEstimate(BaseModel):
+    """What a job will take; ``str()`` of it is a sentence.
+
+    Attributes:
+        calls: calls that will reach a provider.
+        cached_calls: answers that will come from the cache instead.
+        prompt_tokens: tokens sent.
+        completion_tokens: tokens received.
+        cost: US dollars, or None where a price is not known.
+        models: whom the calls go to.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calls: int = Field(ge=0)
+    cached_calls: int = Field(default=0, ge=0)
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+    cost: float | None = Field(default=None, ge=0)
+    models: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        calls = f"about {self.calls:,} {'call' if self.calls == 1 else 'calls'}" if self.calls else "no calls"
+        cached = f" and {self.cached_calls:,} answers from the cache" if self.cached_calls else ""
+        tokens = f"{_short(self.prompt_tokens)} tokens in and {_short(self.completion_tokens)} out"
+        names = f" with {', '.join(self.models)}" if self.models else ""
+        cost = "at a price that is not known" if self.cost is None else f"about {_dollars(self.cost)}"
+        return f"{calls}{cached}, {tokens}, {cost}{names}"
+
+
+def estimate_cost(
+    verb: Verb,
+    items: Any,
+    *,
+    model: Any,
+    question: Question | None = None,
+    completion_tokens: int | Mapping[str, int] | None = None,
+    agreement: float = 0.8,
+    cache: bool | str | Path | None = None,
+    **options: Any,
+) -> CostEstimate:
+    """Say how many calls, tokens and US dollars a job will take. Asks no model and uses no network.
+
+    The verb itself runs, with a stand-in for the model that answers at once and in a usual length: what would be sent
+    is counted, so windows, shared views, ``early_stop`` and answers that are in the cache already count as they will.
+    Every call is taken to work at the first try. It takes about a millisecond a call, and some seconds to import
+    LiteLLM; of a very large job, estimate a sample.
+
+    Prompts are counted in OpenAI's cl100k tokens; those of another model differ by some percent. Discounts for
+    prompts that a provider remembers are left out. In `rank_traces` the number of comparisons depends on the verdicts,
+    and the mean over all orders is told; a single job may take a fifth more or less.
+
+    Args:
+        verb: "best_of_n", "parse_dag", "judge_pair" or "rank_traces".
+        items: what the verb is to work on. For `best_of_n` a question, or a list of them; for `parse_dag` what it
+            takes; for `judge_pair` a pair ``(a, b)``, or a list of them, each perhaps ``(question, a, b)``; for
+            `rank_traces` a list of traces, or a list of such lists.
+        model: as for the verb.
+        question: as for the verb, where the items do not hold their own.
+        completion_tokens: what the model writes. A number is the tokens of an answer (`best_of_n`, 600 by default),
+            of the annotation of a step (`parse_dag`, 60) or of a judgement (200); a mapping may set ``"answer"``,
+            ``"annotation"``, ``"summary"`` (a part of a trace, 40) and ``"judgement"``. For models that think, count
+            their thinking in. ``max_tokens`` bounds it.
+        agreement: share of pairs on which all judgements agree, which is where ``early_stop`` saves nothing; also
+            the share without a tie in `rank_traces`. The paper kept 104,500 of 130,000 pairs.
+        cache: as for the verb: answers that lie in there cost nothing, and those that repeat within the job do not
+            either. It is read, not written.
+        **options: the other arguments of the verb, and the parameters of its calls.
+
+    Returns:
+        A `CostEstimate`.
+
+    Raises:
+        ConfigurationError: an argument cannot work, or belongs to another verb.
+        InvalidTraceError: as the verb raises it.
+    """
+    if verb not in _VERBS:
+        raise ConfigurationError(f"verb is one of {', '.join(_VERBS)}, not {verb!r:.80}.")
+    if not 0 <= agreement <= 1:
+        raise ConfigurationError(f"agreement is a share between 0 and 1, not {agreement}.")
+    strange = sorted(options.keys() & (_names(*_VERBS) - _options(verb)))
+    if strange:
+        raise ConfigurationError(f"{', '.join(strange)}: {verb} takes no such argument. Leave it out.")
+    lengths = _lengths(verb, completion_tokens)
+    if model is None:
+        if verb != "parse_dag":
+            raise ConfigurationError(f"{verb} needs a model. Pass model=….")
+        return CostEstimate(calls=0, prompt_tokens=0, completion_tokens=0, cost=0.0)
+    return run_sync(_estimate(verb, items, model, question, lengths, agreement, cache, options))
+
+
+class _Amount(NamedTuple):
+    """Usage that can be weighed."""
+
+    calls: float = 0.0
+    cached: float = 0.0
+    prompt: float = 0.0
+    completion: float = 0.0
+    cost: float | None = 0.0
+
+    @classmethod
+    def of(cls, usage: Usage) -> _Amount:
+        return cls(
+            usage.calls,
+            usage.cached_calls,
+            usage.prompt_tokens or 0,
+            usage.completion_tokens or 0,
+            usage.cost,
+        )
+
+    def plus(self, other: _Amount, times: float = 1.0) -> _Amount:
+        return _Amount(
+            self.calls + times * other.calls,
+            self.cached + times * other.cached,
+            self.prompt + times * other.prompt,
+            self.completion + times * other.completion,
+            None if self.cost is None or other.cost is None else self.cost + times * other.cost,
+        )
+
+
+class _Job(NamedTuple):
+    """What a verb is to rehearse."""
+
+    llm: LLM
+    stand_in: StandIn
+    items: Any
+    question: Question | None
+    agreement: float
+    options: Mapping[str, Any]
+
+
+async def _estimate(
+    verb: str,
+    items: Any,
+    model: Any,
+    question: Question | None,
+    lengths: Lengths,
+    agreement: float,
+    cache: Any,
+    options: Mapping[str, Any],
+) -> CostEstimate:
+    kept = {name: value for name, value in options.items() if name not in _LEFT_OUT}
+    llm = open_llm(model, verb=verb, budget=kept.pop("budget", None), cache=cache)
+    # Where judges agree all repeats are asked for, and else early_stop leaves it at the first.
+    ways = [(1.0, kept)]
+    if kept.get("early_stop") and agreement < 1:
+        ways = [(agreement, kept), (1 - agreement, {**kept, "repeats": 1})]
+    counter: TokenCounter | None = None
+    total = _Amount()
+    with silence():
+        for share, how in ways:
+            stand_in = StandIn(lengths)
+            double = await rehearse(llm, stand_in, counter)
+            counter = double.counter
+            job = _Job(double.llm, stand_in, items, question, agreement, how)
+            total = total.plus(await _RUN[verb](job), share)
+    return CostEstimate(
+        calls=round(total.calls),
+        cached_calls=round(total.cached),
+        prompt_tokens=round(total.prompt),
+        completion_tokens=round(total.completion),
+        cost=total.cost,
+        models=tuple(dict.fromkeys(llm.models)),
+    )
+
+
+async def _best_of_n(job: _Job) -> _Amount:
+    options = dict(job.options)
+    n = options.pop("n", inspect.signature(abest_of_n).parameters["n"].default)
+    for one in _questions(job.items):
+        async for _ in job.llm.asample(one, n, **options):
+            pass
+    return _Amount.of(job.llm.usage)
+
+
+async def _parse_dag(job: _Job) -> _Amount:
+    await aparse_dag(job.items, question=job.question, model=job.llm, **job.options)
+    return _Amount.of(job.llm.usage)
+
+
+async def _judge_pair(job: _Job) -> _Amount:
+    for pair in _groups(job.items):
+        if len(pair) not in (2, 3):
+            raise ConfigurationError("A pair is (a, b) or (question, a, b).")
+        asked, a, b = pair if len(pair) == 3 else (job.question, *pair)
+        await ajudge_pair(asked, a, b, model=job.llm, **_without_own_annotator(job.options))
+    return _Amount.of(job.llm.usage)
+
+
+async def _rank_traces(job: _Job) -> _Amount:
+    total = _Amount()
+    options = _without_own_annotator(job.options)
+    for traces in _groups(job.items):
+        before, judged = job.llm.usage, job.stand_in.used["judgement"]
+        ranking = await arank_traces(job.question, traces, model=job.llm, **options)
+        amount = _Amount.of(job.llm.usage).plus(_Amount.of(before), -1)
+        if ranking.comparisons and not amount.cached:
+            # One order was tried; others take more or fewer comparisons.
+            own = _Amount.of(job.stand_in.used["judgement"]).plus(_Amount.of(judged), -1)
+            share = await expected_comparisons(len(traces), job.agreement) / len(ranking.comparisons)
+            amount = amount.plus(own, share - 1)
+        total = total.plus(amount)
+    return total
+
+
+_RUN = {
+    "best_of_n": _best_of_n,
+    "parse_dag": _parse_dag,
+    "judge_pair": _judge_pair,
+    "rank_traces": _rank_traces,
+}
+
+
+def _without_own_annotator(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The local annotator in the place of one that the caller wrote, which might ask somebody."""
+    own = options.get("annotator")
+    return {**options, "annotator": own if own is None or isinstance(own, str) else "local"}
+
+
+def _names(*verbs: str) -> set[str]:
+    """Names of the arguments of verbs, other than parameters of calls."""
+    return {name for verb in verbs for name in inspect.signature(_VERBS[verb]).parameters} - {"params"}
+
+
+def _options(verb: str) -> set[str]:
+    """Names of the arguments of a verb that say how it works, not on what."""
+    arguments = inspect.signature(_VERBS[verb]).parameters.values()
+    return {one.name for one in arguments if one.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _lengths(verb: str, told: int | Mapping[str, int] | None) -> Lengths:
+    wanted = {} if told is None else dict(told) if isinstance(told, Mapping) else {_WRITES[verb]: told}
+    if not wanted.keys() <= set(Lengths._fields) or any(
+        not isinstance(number, int) or number < 1 for number in wanted.values()
+    ):
+        raise ConfigurationError(
+            f"completion_tokens is a number of at least 1, or such numbers by {', '.join(Lengths._fields)}; "
+            f"it is {told!r:.80}."
+        )
+    return Lengths(**wanted)
+
+
+def _questions(items: Any) -> Sequence[Question]:
+    """Several questions. A list of messages is one."""
+    if isinstance(items, (list, tuple)) and all(isinstance(item, (str, list, tuple)) for item in items):
+        return items
+    return [items]
+
+
+def _groups(items: Any) -> Sequence[Any]:
+    """Several groups of traces. A list that holds traces is one."""
+    if not isinstance(items, (list, tuple)):
+        raise ConfigurationError(f"items is a list of traces, or of such lists, not {type(items).__name__}.")
+    return items if all(isinstance(item, (list, tuple)) for item in items) else [items]
+
+
+def _short(count: int) -> str:
+    """A count in two or three digits."""
+    if count < 1000:
+        return str(count)
+    unit, letter = (1e6, "M") if count >= 100_000 else (1e3, "k")
+    return f"{count / unit:.1f}{letter}" if count < 10 * unit else f"{count / unit:,.0f}{letter}"
+
+
+def _dollars(cost: float) -> str:
+    if cost == 0 or cost >= 0.1:
+        return f"${cost:,.2f}"
+    return f"${cost:.{1 - math.floor(math.log10(cost))}f}"  # two digits that say something

@@ -1,0 +1,30 @@
+"""Reasoning DAGs: the graph and how it grows, its views and metrics, and how it is written and drawn."""
+
+from __future__ import annotations
+
+from me2sdk.dag.builder import AttachmentPool, DAGBuilder
+from me2sdk.dag.export import excerpt
+from me2sdk.dag.graph import Action, AnnotationError, DAGNode, ReasoningDAG
+from me2sdk.dag.html import escaped, figure, fill, page, question_block
+from me2sdk.dag.metrics import DAGMetrics
+from me2sdk.dag.views import header, join_nodes, macro_view, micro_view
+
+__all__ = [
+    "Action",
+    "AnnotationError",
+    "AttachmentPool",
+    "DAGBuilder",
+    "DAGMetrics",
+    "DAGNode",
+    "ReasoningDAG",
+    "escaped",
+    "excerpt",
+    "figure",
+    "fill",
+    "header",
+    "join_nodes",
+    "macro_view",
+    "micro_view",
+    "page",
+    "question_block",
+]

@@ -1,0 +1,25 @@
+"""Judging: which of two traces is reasoned better, and which of several is the best."""
+
+from __future__ import annotations
+
+from me2sdk.judge.pair import ajudge_pair, judge_pair
+from me2sdk.judge.prompts import prompt_versions
+from me2sdk.judge.ranking import arank_traces, expected_comparisons, rank_traces
+from me2sdk.judge.report import compare_html
+from me2sdk.judge.verdicts import Comparison, DimensionVerdict, PairFailure, PairVerdict, Preference, Ranking
+
+__all__ = [
+    "Comparison",
+    "DimensionVerdict",
+    "PairFailure",
+    "PairVerdict",
+    "Preference",
+    "Ranking",
+    "ajudge_pair",
+    "arank_traces",
+    "compare_html",
+    "expected_comparisons",
+    "judge_pair",
+    "prompt_versions",
+    "rank_traces",
+]

@@ -1,0 +1,153 @@
+"""What a judge decided: reading its answer, and what several votes come to."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from me2sdk.errors import InvalidTraceError
+from me2sdk.schema import Message, Trace, Vote
+from me2sdk.traces import is_cut_off, refusal_of
+
+__all__ = ["Choice", "Reading", "Tally", "read_decision", "settled", "tally"]
+
+Choice = Literal["1", "2", "tie"]
+
+_MARKER = re.compile(r"<?[|｜]\s{0,4}decision\s{0,4}[|｜]>?", re.IGNORECASE)
+# The same without its bars, only where a line starts with it: "**Decision:** Trace 1", '"decision": "Trace 1"'.
+_LABEL = re.compile(
+    r"^[\W_]{0,12}(?:(?:my|the|final|overall)[ \t]{1,4}){0,3}(?:decision|verdict)[\W_]{0,4}?(?::|=|>|\bis\b)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NAMED = r"(?:trace|answer|response)[\W_]{0,4}(?:no\.?|number)?[\W_]{0,4}(?P<named>1|2|one|two)(?![^\W_])"
+_TIE = r"(?P<tie>tied?|draw)(?!-?[^\W_])"
+_LEAD = r"(?:\\[a-z]{1,8}\{|[\W_]){0,16}(?:a )?"
+_VALUE = re.compile(rf"{_LEAD}(?:{_NAMED}|(?P<bare>1|2)(?=[\W_]{{0,20}}(?:\n|\Z))|{_TIE})", re.IGNORECASE)
+_LINE = re.compile(rf"{_LEAD}(?:{_NAMED}|{_TIE})[\W_]*", re.IGNORECASE)
+# What may follow on the line: nothing, or a reason behind a mark; but not "Trace 1 is weaker".
+_REST = re.compile(
+    r"(?:[^\w\n]|_)*(?:\n|\Z)|(?:[^\w\n]|_){0,6}(?:[.,;:(<—–-]|(?:wins|is (?:the )?(?:better|stronger|preferred))\b)",
+    re.IGNORECASE,
+)
+# "Trace 1 or Trace 2", "Trace 1, 2": no decision, but the choice repeated.
+_ALTERNATIVE = re.compile(
+    r"[^\w\n/|,&]{0,8}(?:[/|,&]|or\b|and\b)[^\w\n]{0,8}(?:(?:trace|answer|response)\W{0,4})?(?:[12]|one|two|tied?)\b",
+    re.IGNORECASE,
+)
+
+
+class Reading(NamedTuple):
+    """One answer of a judge, read.
+
+    Attributes:
+        choice: "1", "2" or "tie" as the judge saw the traces, or None where it cannot be read.
+        rationale: what the judge said beside its decision.
+        said: its answer without its thinking.
+        problem: why it cannot be read, to be told to the judge; empty where it can.
+    """
+
+    choice: Choice | None
+    rationale: str
+    said: str
+    problem: str = ""
+
+
+def read_decision(message: Message, finish_reason: str | None = None) -> Reading:
+    """Read the decision at the end of a judge's answer; its thinking is left out where there is more.
+
+    The last ``<|decision|>`` counts, also where its brackets are missing; without one the last line that
+    starts with "Decision:"; without that a last line that is nothing but a decision. What is ambiguous is
+    not read.
+
+    Args:
+        message: the assistant message.
+        finish_reason: why the model stopped, as the provider says it.
+    """
+    refusal = refusal_of(message, finish_reason)
+    if refusal is not None:
+        return Reading(None, "", refusal, "it was a refusal to judge")
+    try:
+        trace = Trace.from_message(message, finish_reason=finish_reason)
+    except InvalidTraceError:
+        cut = is_cut_off(finish_reason)
+        return Reading(None, "", "", "it was cut off before the decision" if cut else "it was empty")
+    said = (trace.response or "").strip()
+    if trace.truncated or not said:
+        return Reading(None, "", said, "it was cut off before the decision")
+    start, end, choice = _find(said)
+    if choice is None:
+        cut = is_cut_off(finish_reason)
+        problem = "it was cut off before the decision" if cut else "it does not end with one clear decision"
+        return Reading(None, said, said, problem)
+    # The reason stands before the decision, or behind it where the judge turned them round.
+    parts = (said[:start].rstrip(" \t\r\n`*_#>-"), said[end:].strip(" \t\r\n`*_#>-.,;:"))
+    rationale = next((part for part in parts if re.search(r"\w", part)), "")
+    return Reading(choice, rationale, said)
+
+
+def _find(said: str) -> tuple[int, int, Choice | None]:
+    """Where the decision starts and ends, and what it is."""
+    marks = list(_MARKER.finditer(said)) or list(_LABEL.finditer(said))
+    if not marks:
+        text = said.rstrip("` \t\r\n")
+        start = text.rfind("\n") + 1
+        found = _LINE.fullmatch(text, start) if len(text) - start < 80 else None
+        return start, len(said), _choice(found)
+    last = marks[-1]
+    value = _VALUE.match(said, last.end())
+    if value is None or not _REST.match(said, value.end()) or _ALTERNATIVE.match(said, value.end()):
+        return last.start(), len(said), None
+    choice = _choice(value)
+    if len(marks) > 1:
+        # Different decisions with nothing between them are the instructions repeated.
+        before = _VALUE.match(said, marks[-2].end())
+        if before and _choice(before) != choice and not re.search(r"\w", said[before.end() : last.start()]):
+            choice = None
+    return last.start(), value.end(), choice
+
+
+def _choice(value: re.Match[str] | None) -> Choice | None:
+    if value is None:
+        return None
+    groups = value.groupdict()
+    if groups["tie"]:
+        return "tie"
+    return "1" if (groups["named"] or groups["bare"]).lower() in ("1", "one") else "2"
+
+
+class Tally(NamedTuple):
+    """What votes on one subject come to. The fields are those of `DimensionVerdict`."""
+
+    preference: Literal["a", "b", "tie", "failed"]
+    agreement: float
+    consistent: bool
+    rationale: str
+
+
+def tally(votes: Sequence[Vote]) -> Tally:
+    """The label of some votes (paper §4.3): a preference only where all that could be read agree on it.
+
+    Each order must have a vote that could be read, since else the judge's love of one place shows as a
+    preference; where one has none, the label is "failed".
+    """
+    read = [vote for vote in votes if vote.decision != "failed"]
+    if not read:
+        return Tally("failed", 0.0, False, "")
+    first = {vote.decision: vote.rationale for vote in reversed(read)}
+    decision, most = Counter(vote.decision for vote in read).most_common(1)[0]
+    agreement = most / len(read)
+    if len(first) > 1:
+        names = {"a": "For A", "b": "For B", "tie": "For a tie"}
+        reasons = [f"{names[choice]}: {first[choice]}" for choice in names if choice in first]
+        return Tally("tie", agreement, False, "\n\n".join(reasons))
+    if decision != "tie" and len({vote.order for vote in read}) < 2:
+        return Tally("failed", agreement, True, read[0].rationale)
+    return Tally(decision, agreement, True, read[0].rationale)
+
+
+def settled(votes: Iterable[Vote]) -> bool:
+    """Whether no further vote can make the label anything but a tie."""
+    decisions = {vote.decision for vote in votes} - {"failed"}
+    return "tie" in decisions or len(decisions) > 1

@@ -1,0 +1,284 @@
+"""`judge_pair`: which of two traces is reasoned better (paper §4.3, App. J.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from me2sdk._choices import Dimension
+from me2sdk._sync import all_or_none, run_sync
+from me2sdk._tracing import traced
+from me2sdk.errors import ConfigurationError, JudgeError
+from me2sdk.judge.decisions import settled, tally
+from me2sdk.judge.prompts import Judgement, aggregate_prompt, ask, dimension_prompt, prompt_versions
+from me2sdk.judge.verdicts import DimensionVerdict, PairVerdict
+from me2sdk.judge.views import Exhibit, Judged, Parsing
+from me2sdk.llm import LLM, Budget, open_llm
+from me2sdk.schema import Question, Vote, question_text
+
+if TYPE_CHECKING:
+    from me2sdk.annotate import Annotator
+
+__all__ = ["ajudge_pair", "judge_pair"]
+
+Order = Literal["ab", "ba"]
+_NUMBERED = re.compile(r"\b(traces?[ _-]?)([12])\b(?:( ?(?:and|or|&|/|,) ?)([12])\b)?", re.IGNORECASE)
+
+
+@traced("judge_pair")
+async def ajudge_pair(
+    question: Question | None,
+    a: Judged,
+    b: Judged,
+    *,
+    model: Any,
+    repeats: int = 3,
+    structure: bool = True,
+    early_stop: bool = False,
+    annotator: Annotator | Literal["local"] | None = None,
+    max_concurrency: int = 16,
+    cache: bool | str | Path | None = None,
+    budget: Budget | None = None,
+    timeout: float = 120.0,
+    **params: Any,
+) -> PairVerdict:
+    """Say which of two traces is reasoned better; `judge_pair` with ``await``."""
+    check_repeats(repeats)
+    llm = open_llm(
+        model,
+        verb="judge_pair",
+        budget=budget,
+        cache=cache,
+        max_concurrency=max_concurrency,
+        timeout=timeout,
+    )
+    parsing = Parsing(llm, annotator, params)
+    async with AsyncExitStack() as stack:
+        first, second = [
+            await stack.enter_async_context(Exhibit(item, question, parsing if structure else None))
+            for item in (a, b)
+        ]
+        case = Case(shared_question(question, first, second), first, second, llm, params)
+        return await case.judge(repeats, early_stop=early_stop)
+
+
+def judge_pair(
+    question: Question | None,
+    a: Judged,
+    b: Judged,
+    *,
+    model: Any,
+    repeats: int = 3,
+    structure: bool = True,
+    early_stop: bool = False,
+    annotator: Annotator | Literal["local"] | None = None,
+    max_concurrency: int = 16,
+    cache: bool | str | Path | None = None,
+    budget: Budget | None = None,
+    timeout: float = 120.0,
+    **params: Any,
+) -> PairVerdict:
+    """Say which of two traces is reasoned better, apart from which is right (paper §4.3, App. J.4).
+
+    Both traces become DAGs. A judge compares them on each of the four dimensions of ME², then weighs the four
+    decisions against both full traces. That is done ``repeats`` times with a shown first and as often with b
+    shown first, and a label is kept only where all votes agree: ``10 * repeats`` calls, beside those for DAGs
+    and summaries. They run side by side, as far as ``max_concurrency`` allows.
+
+    The method is meant for traces whose final answers are both right; the judge takes them to be.
+
+    Args:
+        question: what was asked: a string, a list of chat messages, or None to use that of the traces.
+        a: a `Trace`, a completion as text, or a `ReasoningDAG`, which is not parsed again.
+        b: the other.
+        model: the judge, as for `LLM`: a LiteLLM model string, a list of them (repeat i goes to
+            ``model[i % len(model)]``), a ``litellm.Router``, a callable, or an `LLM`, whose own limits then
+            hold.
+        repeats: how often the pair is judged in each order. The paper has 3.
+        structure: False shows the judge raw traces in place of views, with no calls for DAGs and summaries:
+            the paper's prompt-only baseline.
+        early_stop: stop asking once the label can only be a tie. To gain by it, one repeat a order is judged
+            first and the others only then, which doubles the wall time of pairs that stay consistent.
+        annotator: what builds the DAGs: None for the same model as the judge, "local" for the annotator that
+            needs no model, or any annotator.
+        max_concurrency: calls in flight at most.
+        cache: True or a folder keeps answers on disk by repeat, so the same call again costs nothing. Off by
+            default.
+        budget: a `Budget`. Judgements that it has no room for count as failed.
+        timeout: seconds an attempt may take.
+        **params: sent with every call: ``temperature``, ``max_tokens``, ``api_base``, … Without them the
+            provider's defaults hold.
+
+    Returns:
+        A `PairVerdict`: ``.preference`` is "a", "b" or "tie"; ``.dimensions``, ``.rationale``, ``.votes`` and
+        ``.agreement`` say why.
+
+    Raises:
+        JudgeError: in one of the orders no judgement could be read. Its ``votes`` and ``usage`` say what
+            happened and what it cost.
+        InvalidTraceError: a trace is empty.
+        GenerationError: a DAG could not be made.
+        ConfigurationError: an argument cannot work.
+    """
+    return run_sync(
+        ajudge_pair(
+            question,
+            a,
+            b,
+            model=model,
+            repeats=repeats,
+            structure=structure,
+            early_stop=early_stop,
+            annotator=annotator,
+            max_concurrency=max_concurrency,
+            cache=cache,
+            budget=budget,
+            timeout=timeout,
+            **params,
+        )
+    )
+
+
+def _renamed(rationale: str, names: Mapping[str, str]) -> str:
+    """A rationale that speaks of Trace A and Trace B, whichever was shown first."""
+
+    def rename(found: re.Match[str]) -> str:
+        return found[1] + names[found[2]].upper() + (found[3] + names[found[4]].upper() if found[3] else "")
+
+    return _NUMBERED.sub(rename, rationale)
+
+
+def check_repeats(repeats: int) -> None:
+    """Refuse fewer than one repeat."""
+    if repeats < 1:
+        raise ConfigurationError(f"repeats must be at least 1; it is {repeats}.")
+
+
+def shared_question(question: Question | None, *exhibits: Exhibit) -> str:
+    """The question as text, or where there is none, that of the first trace that has one."""
+    for exhibit in exhibits:
+        question = question if question is not None else exhibit.trace.question
+    return question_text(question)
+
+
+class Case:
+    """Two exhibits before one judge.
+
+    Args:
+        question: what was asked, as text.
+        a: one exhibit.
+        b: the other.
+        llm: the judge; its usage is taken for that of the verdict.
+        params: parameters of the calls.
+    """
+
+    def __init__(self, question: str, a: Exhibit, b: Exhibit, llm: LLM, params: Mapping[str, Any]) -> None:
+        self._question = question
+        self._a, self._b = a, b
+        self._llm = llm
+        self._params = params
+        self._votes: list[Vote] = []
+
+    async def judge(self, repeats: int, *, early_stop: bool) -> PairVerdict:
+        """Judge in both orders, ``repeats`` times each.
+
+        Raises:
+            JudgeError: one of the orders has no aggregate judgement that could be read.
+        """
+        started = time.perf_counter()
+        chains: list[tuple[Order, int]] = [(o, r) for r in range(repeats) for o in ("ab", "ba")]
+        # What one repeat an order already settles, the others need not be asked for.
+        waves = [chains[:2], chains[2:]] if early_stop else [chains]
+        finished = 0
+        for wave in waves:
+            finished += await self._run(wave, early_stop)
+            if early_stop and settled(self._on("aggregate")):
+                break
+        aggregate = tally(self._on("aggregate"))
+        if aggregate.preference == "failed":
+            raise self._error()
+        return PairVerdict(
+            preference=aggregate.preference,
+            agreement=aggregate.agreement,
+            consistent=aggregate.consistent,
+            rationale=aggregate.rationale,
+            dimensions={dimension: self._verdict(dimension) for dimension in Dimension},
+            aggregate=self._on("aggregate"),
+            stopped_early=finished < len(chains),
+            models=tuple(dict.fromkeys(vote.model for vote in self._votes if vote.model)),
+            prompts=prompt_versions(structure=self._a.structured),
+            dag_a=self._a.dag,
+            dag_b=self._b.dag,
+            failures=(*self._a.failures, *self._b.failures),
+            usage=self._llm.usage,
+            seconds=time.perf_counter() - started,
+        )
+
+    async def _run(self, chains: list[tuple[Order, int]], early_stop: bool) -> int:
+        """Run chains side by side, until nothing can change the label if ``early_stop``. Returns how many ended."""
+        running = {asyncio.create_task(self._chain(*chain)) for chain in chains}
+        tasks = set(running)
+        try:
+            while running and not (early_stop and settled(self._on("aggregate"))):
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            return len(tasks) - len(running)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _chain(self, order: Order, repeat: int) -> None:
+        """The four dimensions side by side, then what they come to together."""
+        pair = (self._a, self._b) if order == "ab" else (self._b, self._a)
+
+        async def dimension(which: Dimension) -> Judgement:
+            first, second = await all_or_none(*(exhibit.view(which, self._question) for exhibit in pair))
+            prompt = dimension_prompt(which, self._question, first, second)
+            return self._record(which, order, repeat, await ask(self._llm, prompt, repeat, self._params))
+
+        judgements = dict(zip(Dimension, await all_or_none(*map(dimension, Dimension)), strict=True))
+        if all(judgement.choice is None for judgement in judgements.values()):
+            error = "None of the four dimensions could be judged, so there was nothing to weigh."
+            self._record("aggregate", order, repeat, Judgement(None, asked=0, error=error))
+            return
+        first, second = (exhibit.trace.reasoning for exhibit in pair)
+        prompt = aggregate_prompt(self._question, first, second, judgements)
+        self._record("aggregate", order, repeat, await ask(self._llm, prompt, repeat, self._params))
+
+    def _record(
+        self, subject: Dimension | Literal["aggregate"], order: Order, repeat: int, judgement: Judgement
+    ) -> Judgement:
+        names = {"1": order[0], "2": order[1]}
+        fields = judgement._replace(rationale=_renamed(judgement.rationale, names))._asdict()
+        choice = fields.pop("choice")
+        decision = "failed" if choice is None else names.get(choice, "tie")
+        self._votes.append(Vote(subject=subject, order=order, repeat=repeat, decision=decision, **fields))
+        return judgement
+
+    def _on(self, subject: Dimension | Literal["aggregate"]) -> tuple[Vote, ...]:
+        votes = (vote for vote in self._votes if vote.subject == subject)
+        return tuple(sorted(votes, key=lambda vote: (vote.repeat, vote.order)))
+
+    def _verdict(self, dimension: Dimension) -> DimensionVerdict:
+        votes = self._on(dimension)
+        label = tally(votes)
+        return DimensionVerdict(
+            preference=label.preference, agreement=label.agreement, rationale=label.rationale, votes=votes
+        )
+
+    def _error(self) -> JudgeError:
+        votes = sorted(self._votes, key=lambda vote: (vote.subject == "aggregate", vote.repeat, vote.order))
+        reasons = "; ".join(dict.fromkeys(vote.error for vote in votes if vote.error))[:1000]
+        return JudgeError(
+            "No verdict: each order needs a judgement that can be read, and one has none. "
+            f"{reasons} Check the model, or pass max_tokens= large enough for a paragraph behind its thinking.",
+            votes=tuple(votes),
+            usage=self._llm.usage,
+        )

@@ -1,0 +1,99 @@
+"""`completion`: the drop-in for ``litellm.completion``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from me2sdk._sync import run_sync
+from me2sdk.errors import ConfigurationError
+from me2sdk.llm import LLM
+from me2sdk.sampling.candidates import sample
+from me2sdk.schema import BestOfNResult, Message, Select
+from me2sdk.scorers import Scorer
+
+if TYPE_CHECKING:
+    from litellm import ModelResponse
+
+__all__ = ["acompletion", "completion"]
+
+
+async def acompletion(
+    model: str,
+    messages: list[Message],
+    *,
+    best_of: int = 8,
+    scorer: str | Scorer = "mini",
+    select: Select = "best",
+    n: int | None = None,
+    **litellm_kwargs: Any,
+) -> ModelResponse:
+    """`completion` with ``await``, in place of ``litellm.acompletion``."""
+    if litellm_kwargs.pop("stream", False):
+        raise ConfigurationError(
+            "completion(best_of=…) cannot stream: the best answer is known only at the end."
+        )
+    if n is not None and not 1 <= n <= best_of:
+        raise ConfigurationError(
+            f"n is how many of the best_of={best_of} answers to return, so it cannot be {n}."
+        )
+    retries = litellm_kwargs.pop("num_retries", None)
+    retries = litellm_kwargs.pop("max_retries", None) if retries is None else retries
+    options: dict[str, Any] = {"timeout": litellm_kwargs.pop("timeout", None), "max_retries": retries}
+    llm = LLM(model, **{name: value for name, value in options.items() if value is not None})
+    result, raw = await sample(llm, messages, best_of, scorer, select, 1, None, litellm_kwargs)
+    kept = result.candidates[:n]
+    if any(raw[candidate.index].raw is None for candidate in kept):
+        raise ConfigurationError("completion needs a model that LiteLLM calls; for a callable use best_of_n.")
+    return _combine(result, [raw[candidate.index].raw for candidate in kept])
+
+
+def completion(
+    model: str,
+    messages: list[Message],
+    *,
+    best_of: int = 8,
+    scorer: str | Scorer = "mini",
+    select: Select = "best",
+    n: int | None = None,
+    **litellm_kwargs: Any,
+) -> ModelResponse:
+    """Drop-in for ``litellm.completion`` that samples several answers and puts the best-reasoned first.
+
+    Args:
+        model: a LiteLLM model string.
+        messages: chat messages.
+        best_of: answers to sample.
+        scorer: as in `best_of_n`.
+        select: as in `best_of_n`.
+        n: how many of the best to return as ``choices``; all by default.
+        **litellm_kwargs: everything else that ``litellm.completion`` takes, but ``stream``. ``num_retries``
+            and ``timeout`` hold for each answer.
+
+    Returns:
+        LiteLLM's own ``ModelResponse``: ``choices[0]`` is the best. ``usage`` counts all answers sampled, and
+        ``_hidden_params["me2sdk"]`` is the whole `BestOfNResult`. Where the model refused every time, the refusal
+        comes back as ``litellm.completion`` gives it, in ``message.refusal``.
+
+    Raises:
+        GenerationError: no answer came back.
+        ConfigurationError: ``stream=True``, or n is larger than best_of.
+    """
+    return run_sync(
+        acompletion(model, messages, best_of=best_of, scorer=scorer, select=select, n=n, **litellm_kwargs)
+    )
+
+
+def _combine(result: BestOfNResult, raws: list[ModelResponse]) -> ModelResponse:
+    response = raws[0].model_copy(deep=True)
+    response.choices = []
+    for place, raw in enumerate(raws):
+        choice = raw.choices[0].model_copy()
+        choice.index = place
+        response.choices.append(choice)
+    total = result.usage
+    usage = getattr(response, "usage", None)
+    if usage is not None and total.prompt_tokens is not None and total.completion_tokens is not None:
+        usage.prompt_tokens, usage.completion_tokens = total.prompt_tokens, total.completion_tokens
+        usage.total_tokens = total.total_tokens
+    response._hidden_params = {**response._hidden_params, "response_cost": total.cost, "me2sdk": result}
+    return response

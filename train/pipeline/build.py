@@ -1,0 +1,221 @@
+"""`build_preferences`: prompts to traces to DAGs to labelled pairs, resumable at any point (paper §5.1, App. F)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import ExitStack, aclosing, nullcontext
+from typing import Any
+
+from me2sdk._sync import run_sync
+from me2sdk.errors import ConfigurationError
+from me2sdk.schema import Usage
+from me2sdk.train.pipeline.config import STAGES, DataConfig, Stage, stage_settings
+from me2sdk.train.pipeline.engines import run_here
+from me2sdk.train.pipeline.output import write_output
+from me2sdk.train.pipeline.questions import read_prompts
+from me2sdk.train.pipeline.ray import Limits, budget_of, cluster, run_on_ray
+from me2sdk.train.pipeline.report import BuildReport, StageReport
+from me2sdk.train.pipeline.stages import Item, Outcome
+from me2sdk.train.pipeline.store import Failures, StageFile, locked
+from me2sdk.train.pipeline.work import NOTES, Planned, Work
+
+__all__ = ["abuild_preferences", "build_preferences"]
+
+_log = logging.getLogger(__name__)
+_HOPELESS = 10  # failures of a model in a row, after which a stage asks it no more
+_FEW = 1000  # items without a call that are done sooner than processes of a cluster have started
+
+OnProgress = Callable[[str, int, int], None]
+
+
+async def abuild_preferences(
+    config: DataConfig, *, models: Mapping[str, Any] | None = None, on_progress: OnProgress | None = None
+) -> BuildReport:
+    """Build preference data; `build_preferences` with ``await``."""
+    prompts = await asyncio.to_thread(read_prompts, config.prompts)
+    folder = config.output / "stages"
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder / "lock"))
+        except OSError as error:
+            raise ConfigurationError(f"Cannot write to {folder}: {error.strerror}. Set output=.") from None
+        files = await asyncio.to_thread(_open, config, stack)
+        failures = stack.enter_context(Failures(folder / "failures.jsonl"))
+        work = Work(config, prompts, files)
+        build = _Build(work, failures, models or {}, on_progress or _silent)
+        stack.enter_context(cluster(config, models or {}) if config.engine == "ray" else nullcontext())
+        await build.stage("candidates", work.candidates)
+        await build.stage("verify", work.checks)
+        pairs = work.pairs()
+        await build.stage("dags", lambda: work.dags(pairs))
+        await build.stage("judge", lambda: work.judgements(pairs))
+        return await asyncio.to_thread(write_output, work, pairs, tuple(build.reports))
+
+
+def build_preferences(
+    config: DataConfig, *, models: Mapping[str, Any] | None = None, on_progress: OnProgress | None = None
+) -> BuildReport:
+    """Build preference data (paper §5.1, App. F): sample traces, verify, annotate, judge, keep what is consistent.
+
+    Each stage appends what it finishes to a file of its own in ``output/stages``, at once and safely on disk. However
+    a run ends, the next one into the same folder goes on from there, and once all is done the files for users are the
+    same, byte for byte, as those of a run that nothing disturbed (as far as the models answer the same). More
+    prompts, samples or pairs and another budget are fine for the next run; a change of what finished records depend
+    on is refused.
+
+    An item that fails is recorded in ``stages/failures.jsonl``, costs the others nothing, and is tried again by the
+    next run.
+
+    Args:
+        config: the settings; `load_config` reads them from YAML.
+        models: models that stand in for names in the settings, by name: a function, a ``litellm.Router``, or an
+            `LLM`, whose own limits then hold. Only with ``engine: asyncio``.
+        on_progress: called with a stage's name, and how many of its items are done, and how many there are.
+
+    Returns:
+        A `BuildReport`. In the folder are then ``train`` and ``validation`` as ``.jsonl`` and ``.parquet``, which
+        `read_preferences` reads, and a data card.
+
+    Raises:
+        ConfigurationError: the settings cannot work, or the folder holds records that were made with others. What was
+            finished before is kept.
+    """
+    return run_sync(abuild_preferences(config, models=models, on_progress=on_progress))
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def _open(config: DataConfig, stack: ExitStack) -> dict[Stage, StageFile]:
+    folder = config.output / "stages"
+    return {
+        stage: stack.enter_context(
+            StageFile(folder / f"{stage}.jsonl", stage, stage_settings(config, stage), NOTES[stage])
+        )
+        for stage in STAGES
+    }
+
+
+class _Build:
+    """Runs stages and keeps account of them.
+
+    Attributes:
+        reports: of the stages so far.
+    """
+
+    def __init__(
+        self, work: Work, failures: Failures, models: Mapping[str, Any], on_progress: OnProgress
+    ) -> None:
+        self.reports: list[StageReport] = []
+        self._work = work
+        self._config = work.config
+        self._failures = failures
+        self._models = models
+        self._tell = on_progress
+        # One for all stages: it also knows of tokens that providers do not report.
+        self._budget = budget_of(self._left())
+
+    def _left(self) -> Limits:
+        """What may still be spent."""
+        limits = self._config.budget.model_dump(exclude_none=True) if self._config.budget else {}
+        spent = sum((file.spent for file in self._work.files.values()), self._failures.spent)
+        used = {"usd": spent.cost, "tokens": spent.total_tokens}
+        left: Limits = {}
+        for name, limit in limits.items():
+            before = used[name]
+            if before is None:
+                raise ConfigurationError(
+                    f"The {name} that {self._config.output} has cost so far are not known, since a provider did not "
+                    f"report them, so budget.{name} cannot hold. Leave it out."
+                )
+            left[name] = max(0.0, limit - before)
+        return left
+
+    def _start(
+        self, stage: Stage, items: Iterator[Item], count: int
+    ) -> AsyncGenerator[tuple[Item, Outcome], None]:
+        role = {"verify": self._config.verifier, "dags": self._config.annotator.model}.get(stage, True)
+        if self._config.engine == "ray" and (role or count > _FEW):
+            return run_on_ray(self._config, stage, items, self._left())
+        return run_here(self._config, stage, items, self._budget, self._models)
+
+    async def stage(self, stage: Stage, plan: Callable[[], Iterator[Planned]]) -> None:
+        """Do what a stage has left to do, and write each item as it is finished.
+
+        Args:
+            stage: the stage.
+            plan: all items that it has to have.
+        """
+        file = self._work.files[stage]
+        wanted = sum(1 for _ in plan())
+        kept = sum(1 for planned in plan() if file.has(planned.key, planned.input))
+        account = _Account(stage)
+        counts: Counter[str] = Counter()
+        usage = Usage()
+        items = account.admitted(planned for planned in plan() if not file.has(planned.key, planned.input))
+        self._tell(stage, kept, wanted)
+        if kept < wanted:
+            async with aclosing(self._start(stage, items, wanted - kept)) as outcomes:
+                async for item, outcome in outcomes:
+                    usage += outcome.usage + outcome.lost
+                    account.take(item, outcome)
+                    if outcome.lost.calls:
+                        again = {"error": "BudgetExceeded", "message": "tried again when there was room"}
+                        self._failures.write(stage, item.key, {**again, "usage": outcome.lost.model_dump()})
+                    if outcome.record is not None:
+                        file.write(item.key, item.input, outcome.record)
+                        counts["done"] += 1
+                    elif outcome.usage.calls or not outcome.broke:
+                        failure = {**(outcome.failure or {}), "usage": outcome.usage.model_dump()}
+                        self._failures.write(stage, item.key, failure)
+                        counts["failed"] += 1
+                    self._tell(stage, kept + counts["done"], wanted)
+        left = wanted - kept - counts.total()
+        report = StageReport(
+            stage=stage, wanted=wanted, kept=kept, left=left, stopped=account.reason, usage=usage, **counts
+        )
+        _log.info("%s: %s", stage, report)
+        self.reports.append(report)
+
+
+class _Account:
+    """Decides whether going on makes sense: not without budget, and not with a model that always fails."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._failed: Counter[str] = Counter()
+        self._reasons: dict[str, str] = {}
+        self._broke = False
+
+    @property
+    def reason(self) -> str | None:
+        """Why items were left, or None."""
+        reasons = [*(["the budget is spent"] if self._broke else []), *self._reasons.values()]
+        return "; ".join(reasons) or None
+
+    def admitted(self, planned: Iterator[Planned]) -> Iterator[Item]:
+        """The items that are worth a try at the time when they are asked for."""
+        for one in planned:
+            if self._broke:
+                return
+            if one.group not in self._reasons:
+                yield one.item()
+
+    def take(self, item: Item, outcome: Outcome) -> None:
+        """Learn from an outcome."""
+        self._broke = self._broke or outcome.broke
+        if outcome.broke:
+            return
+        self._failed[item.group] = 0 if outcome.record is not None else self._failed[item.group] + 1
+        if self._failed[item.group] == _HOPELESS:
+            who = item.group or f"the stage {self._stage}"
+            message = (outcome.failure or {}).get("message", "")[:300]
+            self._reasons[item.group] = (
+                f"{who} failed {_HOPELESS} times in a row, the last time so: {message}"
+            )
+            _log.warning("%s", self._reasons[item.group])
