@@ -348,7 +348,7 @@ def test_bad_settings_say_what_to_do(make: Callable[[], Any], message: str) -> N
 
 
 def test_without_dspy_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("dspy", "_dspy", "_dspy_messages"):
+    for name in ("dspy", "dspy.module", "dspy.engine", "dspy.messages"):
         monkeypatch.delitem(sys.modules, f"me2sdk.adapters.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "dspy", None)
     with pytest.raises(ImportError, match=r'Run: pip install "me2sdk\[dspy\]"'):

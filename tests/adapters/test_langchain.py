@@ -351,7 +351,7 @@ async def test_the_reranker_is_a_step_of_a_chain() -> None:
 
 
 def test_without_langchain_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("langchain", "_langchain", "_langchain_reranker"):
+    for name in ("langchain", "langchain.model", "langchain.messages", "langchain.reranker"):
         monkeypatch.delitem(sys.modules, f"me2sdk.adapters.{name}", raising=False)
     for name in [name for name in sys.modules if name.partition(".")[0] == "langchain_core"]:
         monkeypatch.setitem(sys.modules, name, None)

@@ -451,9 +451,9 @@ def test_models_that_cannot_be_read(policy: str, tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_causal_model", "_decoding"):
-        monkeypatch.delitem(sys.modules, f"me2sdk.adapters.{name}", raising=False)
-        monkeypatch.delattr(f"me2sdk.adapters.{name}", raising=False)
+    for name in ("causal_model", "decoding"):
+        monkeypatch.delitem(sys.modules, f"me2sdk.adapters.litellm_provider.{name}", raising=False)
+        monkeypatch.delattr(f"me2sdk.adapters.litellm_provider.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(load().BadRequestError, match=r'Run: pip install "me2sdk\[litellm\]"'):
         load().completion(f"transformers/{policy}", CHAT)

@@ -360,7 +360,13 @@ def test_the_wrapper_is_an_llm_that_calls_tools() -> None:
 
 
 def test_without_llama_index_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("llama_index", "_llama_index", "_llama_index_messages", "_llama_index_reranker"):
+    for name in (
+        "llama_index",
+        "llama_index.model",
+        "llama_index.native",
+        "llama_index.messages",
+        "llama_index.reranker",
+    ):
         monkeypatch.delitem(sys.modules, f"me2sdk.adapters.{name}", raising=False)
     for name in [name for name in sys.modules if name.startswith("llama_index.core")]:
         monkeypatch.setitem(sys.modules, name, None)

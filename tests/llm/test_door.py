@@ -14,14 +14,14 @@ def test_import_leaves_no_trace(tmp_path: Path) -> None:
         "def refuse(*args, **kwargs): raise AssertionError('network at import')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         "os.environ['LITELLM_MODE'] = 'PRODUCTION'\n"
-        "from me2sdk.llm import _litellm\n"
+        "from me2sdk.llm import door\n"
         "before = dict(os.environ)\n"
-        "threads = [threading.Thread(target=_litellm.load) for _ in range(4)]\n"
+        "threads = [threading.Thread(target=door.load) for _ in range(4)]\n"
         "for thread in threads: thread.start()\n"
         "for thread in threads: thread.join()\n"
         "assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())\n"
         "import litellm\n"
-        "assert _litellm.load() is litellm and 'LEAKED_FROM_DOTENV' not in os.environ\n"
+        "assert door.load() is litellm and 'LEAKED_FROM_DOTENV' not in os.environ\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120, capture_output=True, text=True

@@ -114,7 +114,7 @@ def test_weights_for_other_features_are_refused(scorer: MiniScorer) -> None:
     text = resources.files("me2sdk").joinpath("data/mini.json").read_text(encoding="utf-8")
     weights = json.loads(text)
     weights["features"].pop()
-    with pytest.raises(ConfigurationError, match=r"me2sdk\.train\.mini fit"):
+    with pytest.raises(ConfigurationError, match=r"recipes\.mini fit"):
         MiniScorer(MiniWeights.model_validate(weights))
     assert (scorer.name, scorer.version) == ("mini", weights["version"])
 
