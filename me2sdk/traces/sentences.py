@@ -45,12 +45,14 @@ _CONCLUSION = re.compile(
     re.IGNORECASE,
 )
 _UNSETTLED = re.compile(
-    r"\b(?:not|no|never|none|neither|nor|cannot|wrong|incorrect|false|maybe|perhaps|possibly|probably|might|may|could"
-    r"|should|unsure|uncertain|unclear|guess|doubt|whether|either|or|between|than|least|most|up to|within|likely|seems?"
-    r"|appears?|suppose|assume|assuming|i|me|my|let|try|tried|check|verify|need to|have to|must|step|equation"
-    r"|option|question|problem)\b|n['’]t\b",
+    r"\b(?:not|no|never|none|neither|nor|cannot|wrong|incorrect|false|maybe|perhaps|possibly|probably|might|(?-i:may)|could"
+    r"|should|unsure|uncertain|unclear|guess|doubt|whether|either|or|between [^.]{0,12}\d|(?:at|the) (?:least|most)|up to"
+    r"|within|(?:more|less|fewer|greater|smaller|larger|higher|lower|bigger|rather|other) than [^.]{0,20}\d|likely|seems?"
+    r"|appears?|suppose|assume|assuming|i|me|my|let|try|tried|check|verify|(?:we|you|one) (?:must|need to|have to)|step"
+    r"|equation|option|question|problem)\b|n['’]t\b",
     re.IGNORECASE,
 )
+_SENTENCE = re.compile(r"(?<!\bM[rs])(?<!\bMrs)(?<!\b[DS][rt])(?<!\bProf)[.!:;]\s+(?=[A-Z*])")
 _MARKED_NUMBER = re.compile(rf"(?:\*\*|\\\()\s?({_NUMBER.pattern})[^*\\\n]{{0,40}}(?:\*\*|\\\))")
 
 
@@ -108,7 +110,7 @@ def concluded_number(text: str) -> str | None:
     open, and hold one number, or one that is set in bold or as a formula.
     """
     line = text.rstrip()[-400:].rpartition("\n")[2].strip()
-    start = max((match.end() for match in re.finditer(r"[.!:;]\s+(?=[A-Z*])", line)), default=0)
+    start = max((match.end() for match in _SENTENCE.finditer(line)), default=0)
     sentence = line[start:]
     if len(sentence) > 2 * _LONGEST or _CONCLUSION.match(sentence) is None:
         return None
