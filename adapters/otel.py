@@ -1,14 +1,14 @@
-"""OpenTelemetry spans of what the SDK does, by the semantic conventions for generative AI.
+"""OpenTelemetry spans of the SDK's work, by the semantic conventions for generative AI.
 
 ::
 
     from me2sdk.adapters import otel
 
-    otel.instrument()          # from here on every best_of_n, rerank, judge_pair, … is recorded
+    otel.instrument()          # from now on every best_of_n, rerank, judge_pair, … is recorded
 
-A verb is a span ``invoke_workflow best_of_n``. Below it stand a span ``candidate`` for each answer, with its reward in
-a ``gen_ai.evaluation.result`` event, a client span ``chat {model}`` for each call with its retries, and a span
-``score {scorer}`` for each scoring. What the conventions have no name for is under ``me2sdk.``.
+A verb is a span ``invoke_workflow best_of_n``. Its children are a span ``candidate`` per answer, with its reward in a
+``gen_ai.evaluation.result`` event, a client span ``chat {model}`` per call with its retries, and a span
+``score {scorer}`` per scoring. Attributes that the conventions do not name begin with ``me2sdk.``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import me2sdk
 from me2sdk import _tracing
-from me2sdk.adapters._shared import attributes, error_of, failed, genai
+from me2sdk.adapters._shared import attributes, error_of, failure_of, genai
 from me2sdk.errors import GenerationError
 from me2sdk.schema import RerankResult
 
@@ -36,14 +36,13 @@ _active: _Tracer | None = None
 
 
 def instrument(tracer_provider: trace.TracerProvider | None = None, capture_content: bool = False) -> None:
-    """Record spans of all that the SDK does from now on. A second call replaces the settings of the first.
+    """Record spans of all the SDK's work from now on. A second call replaces the settings of the first.
 
     Args:
         tracer_provider: where spans go; by default the global one, which may also be set later.
-        capture_content: True records prompts and answers as well, as ``gen_ai.input.messages`` and
-            ``gen_ai.output.messages``. They may hold personal data. False, the default, records what was asked of
-            which model, how long it took, what it cost and how it was scored, and the messages of errors, without
-            keys, as results and exceptions have them.
+        capture_content: True also records prompts and answers, as ``gen_ai.input.messages`` and
+            ``gen_ai.output.messages``. They may hold personal data. False, the default, records models, settings,
+            times, costs and scores, and the messages of errors without keys.
     """
     global _active
     tracer = trace.get_tracer("me2sdk", me2sdk.__version__, tracer_provider)
@@ -55,7 +54,7 @@ def instrument(tracer_provider: trace.TracerProvider | None = None, capture_cont
 
 
 def uninstrument() -> None:
-    """Record no more. Spans that are open are recorded to their end."""
+    """Stop recording. Spans that are open are still recorded."""
     global _active
     with _lock:
         if _active is not None:
@@ -64,7 +63,7 @@ def uninstrument() -> None:
 
 
 class _Tracer:
-    """Starts spans where the SDK says so."""
+    """Starts a span of OpenTelemetry per span of the SDK."""
 
     def __init__(self, tracer: trace.Tracer, content: bool) -> None:
         self._tracer = tracer
@@ -72,7 +71,7 @@ class _Tracer:
 
     def start(self, kind: str, name: str, facts: Mapping[str, Any]) -> _Observer:
         given = attributes(facts)
-        asked = facts.get("messages" if kind == "call" else "question")
+        prompt = facts.get("messages" if kind == "call" else "question")
         if kind == "call":
             given |= genai.request(name, facts)
             name = f"chat {given['gen_ai.request.model']}"
@@ -81,14 +80,14 @@ class _Tracer:
             name = f"invoke_workflow {name}"
         elif kind == "score":
             given["me2sdk.scorer"], name = name, f"score {name}"
-        if self._content and asked and kind in ("call", "verb"):
-            given["gen_ai.input.messages"] = genai.messages(asked)
-        way = SpanKind.CLIENT if kind == "call" else SpanKind.INTERNAL
-        return _Observer(kind, self._tracer.start_span(name, kind=way, attributes=given), self._content)
+        if self._content and prompt and kind in ("call", "verb"):
+            given["gen_ai.input.messages"] = genai.messages(prompt)
+        span_kind = SpanKind.CLIENT if kind == "call" else SpanKind.INTERNAL
+        return _Observer(kind, self._tracer.start_span(name, kind=span_kind, attributes=given), self._content)
 
 
 class _Observer:
-    """One span of the SDK's and of OpenTelemetry's."""
+    """The span of OpenTelemetry for a span of the SDK."""
 
     def __init__(self, kind: str, span: trace.Span, content: bool) -> None:
         self._kind = kind
@@ -101,22 +100,22 @@ class _Observer:
     def leave(self) -> None:
         context.detach(self._token)
 
-    def tell(self, facts: Mapping[str, Any]) -> None:
+    def record(self, facts: Mapping[str, Any]) -> None:
         self._span.set_attributes(attributes(facts))
         answer, result = facts.get("answer"), facts.get("result")
-        said: list[Any] = []
+        outputs: list[Any] = []
         if answer is not None:
             self._span.set_attributes(genai.response(answer))
-            said = [(choice.message, choice.finish_reason) for choice in answer.choices]
+            outputs = [(choice.message, choice.finish_reason) for choice in answer.choices]
         elif isinstance(result, RerankResult) and result.candidates:
             message = {"role": "assistant", "content": result.best.response}
-            said = [(message, result.best.finish_reason)]
-        if self._content and said:
-            chat, reasons = zip(*said, strict=True)
+            outputs = [(message, result.best.finish_reason)]
+        if self._content and outputs:
+            chat, reasons = zip(*outputs, strict=True)
             self._span.set_attribute("gen_ai.output.messages", genai.messages(list(chat), list(reasons)))
         if "candidate" in facts:
             self._span.add_event("gen_ai.evaluation.result", genai.evaluation(facts))
-        if failure := failed(facts):
+        if failure := failure_of(facts):
             self._fail(*failure)
 
     def end(self, error: BaseException | None) -> None:
@@ -131,6 +130,6 @@ class _Observer:
         self._span.end()
 
     def _fail(self, kind: str, message: str) -> None:
-        # No stack trace: those of a caller's own functions may show more than a message does.
+        # No stack trace, since one of a caller's own functions may show more than a message does.
         self._span.set_attribute("error.type", kind)
         self._span.set_status(Status(StatusCode.ERROR, message))

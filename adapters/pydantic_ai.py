@@ -1,4 +1,4 @@
-"""Best of n for Pydantic AI: a model that asks another one n times and returns its best-reasoned answer.
+"""Best of n for Pydantic AI: a model that asks another model n times and returns its best-reasoned answer.
 
 ::
 
@@ -6,8 +6,8 @@
     run = agent.run_sync("What is 12 * 13?")
     BestOfNResult.model_validate(run.response.metadata["me2sdk"])   # candidates with rewards, failures
 
-The result stands in the metadata of each `ModelResponse` as JSON values, so that it is stored with the history; without
-the questions, which the history holds anyway.
+The metadata of each `ModelResponse` holds the result as JSON values, so that it is stored with the history. The
+questions are left out, since the history holds them anyway.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from me2sdk.adapters._shared import Answered, Settings, abest_native, finished, record
+from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native, finished, record
 from me2sdk.schema import Message, Select
 from me2sdk.scorers import Scorer
 from me2sdk.traces import refusal_of
@@ -43,14 +43,14 @@ class BestOfNModel(WrapperModel):
 
     The answer's usage is the sum over all answers that came back. If every request fails, the first error of the
     wrapped model is raised, so that a ``FallbackModel`` around this one goes on to its next model. A streamed
-    request yields the events of the chosen answer once it is chosen.
+    request yields the events of the chosen answer, after it is chosen.
 
     Args:
         wrapped: a model, or its name such as "openai:gpt-4o-mini". Its settings, retries and timeouts hold.
-        n: answers to sample for each request.
+        n: answers to sample per request.
         scorer: as in `best_of_n`.
         select: as in `best_of_n`.
-        max_concurrency: requests in flight at most, for one answer.
+        max_concurrency: most requests in flight, per answer.
 
     Raises:
         ConfigurationError: n is below 1.
@@ -66,7 +66,9 @@ class BestOfNModel(WrapperModel):
         max_concurrency: int = 16,
     ) -> None:
         super().__init__(wrapped)
-        self._choice = Settings(n, scorer, select, max_concurrency, self.wrapped.model_name)
+        self._config = WrapperConfig(
+            n=n, scorer=scorer, select=select, max_concurrency=max_concurrency, model=self.wrapped.model_name
+        )
 
     async def request(
         self,
@@ -74,7 +76,7 @@ class BestOfNModel(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Ask n times, return the best answer; called by Pydantic AI."""
+        """Ask n times and return the best answer; called by Pydantic AI."""
 
         async def ask() -> Answered[ModelResponse]:
             response = await self.wrapped.request(messages, model_settings, model_request_parameters)
@@ -85,7 +87,7 @@ class BestOfNModel(WrapperModel):
                 )
             return _answered(response)
 
-        result, best, arrived = await abest_native(_chat(messages), ask, self._choice)
+        result, best, arrived = await abest_native(_chat(messages), ask, self._config)
         usage = sum((response.usage for response in arrived), RequestUsage())
         return replace(best, usage=usage, metadata={**(best.metadata or {}), "me2sdk": record(result)})
 
@@ -106,9 +108,9 @@ class BestOfNModel(WrapperModel):
 
 def _answered(response: ModelResponse) -> Answered[ModelResponse]:
     sent, received = response.usage.input_tokens, response.usage.output_tokens
-    known = not getattr(response.usage, "unmeasured_requests", 0)  # newer than some versions
+    known = not getattr(response.usage, "unmeasured_requests", 0)  # older versions do not have it
     tokens = {"prompt_tokens": sent, "completion_tokens": received} if known else {}
-    # Its own word for a refusal is that for a filter.
+    # Pydantic AI reports a refusal as filtered content.
     native = finished((response.provider_details or {}).get("finish_reason"))
     reason = native if refusal_of({}, native) is not None else response.finish_reason
     return Answered(response, _assistant(response), finish_reason=reason, **tokens)
@@ -124,7 +126,7 @@ def _assistant(response: ModelResponse) -> Message:
 
 
 def _chat(messages: Sequence[ModelMessage]) -> list[Message] | str:
-    """The history as chat messages in OpenAI's form; pictures and other files are left out."""
+    """The history as chat messages in OpenAI's form; images and other files are skipped."""
     instructions = [m.instructions for m in messages if isinstance(m, ModelRequest) and m.instructions]
     chat: list[Message] = [{"role": "system", "content": text} for text in instructions[-1:]]
     for message in messages:

@@ -20,7 +20,7 @@ from report import save
 from support.fake_provider import OpenAIServer, Reply
 
 from me2sdk import LLM, abest_of_n
-from me2sdk.llm.door import load
+from me2sdk.llm import load_litellm
 
 N, CONCURRENCY, ROUNDS = 64, 16, 9
 TEXT = "She has 3 apples and gets 4 more.\n3 + 4 = 7, so she has 7 apples.\n#### 7"
@@ -28,7 +28,7 @@ QUESTION = "Ana has 3 apples and gets 4. How many has she?"
 
 
 async def main() -> None:
-    litellm = load()
+    litellm = load_litellm()
     with OpenAIServer(Reply(TEXT, honours_n=False)) as server:
         where = {"model": "openai/test", "api_base": server.url, "api_key": "none"}
 

@@ -22,8 +22,8 @@ from typing import Any
 from report import HERE, save
 
 from me2sdk import Trace
-from me2sdk.scorers import open_scorer
-from me2sdk.train import BonReport, CandidateQuestion, evaluate_bon, plot_bon
+from me2sdk.scorers import open_scorer, options_for
+from me2sdk.train import BestOfNReport, CandidateQuestion, evaluate_best_of_n, plot_best_of_n
 from me2sdk.train.evaluate import WITHIN
 from recipes.sources import CandidateSet, read_champ, read_gsm8k_candidates, read_simplerl
 
@@ -75,7 +75,7 @@ def read(data: Path, champ: Path | None) -> dict[str, list[CandidateQuestion]]:
     return found
 
 
-def rows(name: str, report: BonReport, ks: list[int]) -> Iterator[dict[str, Any]]:
+def rows(name: str, report: BestOfNReport, ks: list[int]) -> Iterator[dict[str, Any]]:
     for model in ("", WITHIN):
         for row in report.table(model) if model in report.models else []:
             counts = {f"N={k}": row.get(f"N={k}", "") for k in ks}
@@ -95,13 +95,16 @@ def main() -> None:
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
     named = [text.rpartition("=") for text in arguments.scorer or ["mini"]]
-    scorers = {name or scorer: open_scorer(scorer, dtype=arguments.dtype) for name, _, scorer in named}
-    reports: dict[str, BonReport] = {}
+    scorers = {
+        name or scorer: open_scorer(scorer, **options_for(scorer, dtype=arguments.dtype))
+        for name, _, scorer in named
+    }
+    reports: dict[str, BestOfNReport] = {}
     for name, asked in read(arguments.data, arguments.champ).items():
         output = arguments.cache / f"bon_{name}.jsonl" if arguments.cache else None
         wanted = {key: value for key, value in scorers.items() if f"{key}:{name}" not in arguments.skip}
-        reports[name] = evaluate_bon(asked, wanted, output=output)
-        plot_bon(reports[name], HERE / f"bon_{name}.png", title=TITLES[name])
+        reports[name] = evaluate_best_of_n(asked, wanted, output=output)
+        plot_best_of_n(reports[name], HERE / f"bon_{name}.png", title=TITLES[name])
         print(name, reports[name].seconds, f"{len(reports[name].failures)} failures", file=sys.stderr)
     ks = sorted({row.k for report in reports.values() for row in report.rows})
     with (HERE / "bon.csv").open("w", encoding="utf-8", newline="") as file:

@@ -19,7 +19,8 @@ from report import HERE, save
 
 from me2sdk.scorers.local import find_smollm2
 from me2sdk.train.config import load_config
-from me2sdk.train.grpo import GRPOReport, GRPOSettings, make_word_problems, train_grpo
+from me2sdk.train.grpo import GRPOConfig, GRPOReport, make_word_problems, train_grpo
+from me2sdk.train.progress import Progress
 
 ARMS = {"verifier only": 0.0, "gated": 0.2}
 SYSTEM = "Solve the problem."
@@ -181,7 +182,7 @@ def main() -> None:
         collect(folder)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    base = load_config("small", "grpo", GRPOSettings, options.set)
+    base = load_config("small", "grpo", GRPOConfig, options.set)
     start = warm_up(folder / "start", options.wheel, base.threads or 1)
     config = {**base.identity(), "model": "SmolLM2-135M-Instruct after the warm-up"}
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", "utf-8")
@@ -194,11 +195,14 @@ def main() -> None:
                 own = {"model": str(start), "output": str(output), "seed": seed, "reward": reward}
                 settings = base.model_copy(update={**own, "steps": min(steps, base.steps)})
 
-                def tell(line: dict[str, Any], arm: str = arm, seed: int = seed) -> None:
-                    shown = {name: line.get(name) for name in ("step", "seconds", "r", "r_v", "r_t", "r_std")}
+                def show(news: Progress, arm: str = arm, seed: int = seed) -> None:
+                    shown = {
+                        name: news.record.get(name)
+                        for name in ("step", "seconds", "r", "r_v", "r_t", "r_std")
+                    }
                     print(arm, seed, shown, flush=True)
 
-                train_grpo(settings, on_log=tell)
+                train_grpo(settings, on_progress=show)
         collect(folder)
 
 

@@ -31,7 +31,7 @@ from support.fake_provider import OpenAIServer, Request
 
 from me2sdk.dag import DAGBuilder, ReasoningDAG
 from me2sdk.judge import ajudge_pair, arank_traces
-from me2sdk.llm import door
+from me2sdk.llm import load_litellm
 from me2sdk.schema import Step, Usage
 
 PAUSE = 0.05
@@ -76,7 +76,7 @@ async def main() -> None:
         "--rounds", type=int, default=5, help="rounds, of which the median counts (default: 5)"
     )
     options = parser.parse_args()
-    door.load()
+    load_litellm()
     dags = [make_dag(options.steps, quality) for quality in (5, 2, 7, 0, 3, 6, 1, 4)]
     rows: list[dict[str, Any]] = []
 

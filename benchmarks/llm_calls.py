@@ -32,7 +32,7 @@ from support.counting_model import CountingModel
 from support.fake_provider import OpenAIServer
 
 from me2sdk import LLM, Trace, Usage, abest_of_n, ajudge_pair, aparse_dag, arank_traces, estimate_cost
-from me2sdk.llm import door
+from me2sdk.llm import load_litellm
 
 Verb = Callable[[LLM, int], Awaitable[Any]]
 LONG = ((17, 25), (4, 27), (26, 15))  # of 85, 84 and 42 steps
@@ -53,7 +53,7 @@ def traces(places: tuple[tuple[int, int], ...]) -> list[Trace]:
 
 async def run(world: CountingModel, verb: Verb, rounds: int, cached: bool) -> tuple[list[Usage], float]:
     """What each round spent, and milliseconds of our own a call."""
-    litellm = door.load()
+    litellm = load_litellm()
     spent, own = [], []
     for number in range(rounds + 1):  # the first one warms up
         with OpenAIServer(world.reply) as server, tempfile.TemporaryDirectory() as folder:

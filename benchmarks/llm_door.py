@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from report import save
 from support.fake_provider import CUT, MALFORMED, OpenAIServer, Request, error
 
-from me2sdk.llm import LLM, Budget, Generation, door
+from me2sdk.llm import LLM, Budget, Generation, load_litellm
 
 FAULTS = [error(429), error(500), error(503), CUT, MALFORMED]
 
@@ -43,7 +43,7 @@ async def milliseconds(calls: int, width: int, ask: Callable[[int], Awaitable[An
 
 
 async def overhead(calls: int, repeats: int, width: int) -> dict[str, Any]:
-    litellm = door.load()
+    litellm = load_litellm()
     chat = [{"role": "user", "content": "What is 6 times 7? " * 20}]
     with OpenAIServer("The answer is 42. " * 50) as server, tempfile.TemporaryDirectory() as folder:
         where = {"api_base": server.url, "api_key": "none"}

@@ -21,7 +21,7 @@ from typing import Any
 
 from report import save
 
-from me2sdk.scorers import open_scorer
+from me2sdk.scorers import open_scorer, options_for
 from me2sdk.train import PairsReport, Preference, evaluate_pairs
 from recipes import mini
 from recipes.small import to_preference
@@ -64,7 +64,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
     named = [text.rpartition("=") for text in arguments.scorer or ["mini"]]
-    scorers = {name or scorer: open_scorer(scorer, dtype=arguments.dtype) for name, _, scorer in named}
+    scorers = {
+        name or scorer: open_scorer(scorer, **options_for(scorer, dtype=arguments.dtype))
+        for name, _, scorer in named
+    }
     reports: dict[str, PairsReport] = {}
     for name, pairs in read(arguments.data, arguments.most).items():
         output = arguments.cache / f"pairs_{name}.jsonl" if arguments.cache else None

@@ -27,7 +27,7 @@ import psutil
 from report import save
 from support.fake_provider import OpenAIServer, Reply
 
-from me2sdk.llm import door
+from me2sdk.llm import load_litellm
 
 TEXT = "She has 3 apples and gets 4 more.\n3 + 4 = 7, so she has 7 apples.\n#### 7"
 BODY = {
@@ -45,13 +45,12 @@ def run_upstream() -> None:
 
 
 def run_me2(upstream: str) -> None:
-    from me2sdk.adapters.openai_server import serve
-    from me2sdk.adapters.openai_server.server import ServerSettings
+    from me2sdk.adapters.openai_server import ServerConfig, serve
 
     params = {"api_base": upstream, "api_key": "none"}
     # A pool asks for each candidate in a call of its own, as with providers that do not take n.
     models = {"m": "openai/test", "pool": ["openai/test"] * WIDTH}
-    settings = ServerSettings(models=models, n=1, port=0, params=params, max_requests=256)
+    settings = ServerConfig(models=models, n=1, port=0, params=params, max_requests=256)
     serve(settings, on_start=lambda url: print(url, flush=True))
 
 
@@ -62,10 +61,10 @@ def run_plain(upstream: str) -> None:
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
+    from me2sdk.adapters.openai_server import ServerConfig
     from me2sdk.adapters.openai_server.run import listen
-    from me2sdk.adapters.openai_server.server import ServerSettings
 
-    litellm = door.load()
+    litellm = load_litellm()
 
     async def chat(request: Request) -> JSONResponse:
         body = await request.json()
@@ -74,7 +73,7 @@ def run_plain(upstream: str) -> None:
         return JSONResponse(answer.model_dump())
 
     app = Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
-    listener = listen(ServerSettings(port=0))
+    listener = listen(ServerConfig(port=0))
     print("http://{}:{}".format(*listener.getsockname()), flush=True)
     config = uvicorn.Config(
         app, ws="none", log_config=None, access_log=False, server_header=False, timeout_keep_alive=75

@@ -4,10 +4,9 @@ import itertools
 
 import openai
 
-from me2sdk.adapters.openai_server import serving
-from me2sdk.adapters.openai_server.server import ServerSettings
+from me2sdk.adapters.openai_server import ServerConfig, serving
 
-# Recorded answers in place of a model. Yours is a LiteLLM name: ServerSettings(models="openai/gpt-4o-mini"),
+# Recorded answers in place of a model. Yours is a LiteLLM name: ServerConfig(models="openai/gpt-4o-mini"),
 # or on the command line: me2 serve openai/gpt-4o-mini
 answers = itertools.cycle(
     [
@@ -25,7 +24,7 @@ def recorded(messages: list[dict[str, str]], **params: object) -> str:
 
 question = "Ana buys 3 boxes of 12 pens and gives away 5 pens. How many pens has she left?"
 with (
-    serving(ServerSettings(models={"pens": recorded}, n=3, port=0)) as url,
+    serving(ServerConfig(models={"pens": recorded}, n=3, port=0)) as url,
     openai.OpenAI(base_url=f"{url}/v1", api_key="none") as client,
 ):
     completion = client.chat.completions.create(

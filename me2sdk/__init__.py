@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from me2sdk.cost import CostEstimate as CostEstimate, estimate_cost as estimate_cost
     from me2sdk.dag import ReasoningDAG as ReasoningDAG
     from me2sdk.errors import (
+        BatchAnnotationError as BatchAnnotationError,
         BudgetExceeded as BudgetExceeded,
         ConfigurationError as ConfigurationError,
         GenerationError as GenerationError,
@@ -85,6 +86,7 @@ _HOMES = {
     ),
     "dag": ("ReasoningDAG",),
     "errors": (
+        "BatchAnnotationError",
         "BudgetExceeded",
         "ConfigurationError",
         "GenerationError",

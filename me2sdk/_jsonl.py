@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from me2sdk.errors import ConfigurationError
 
-__all__ = ["JsonlLog", "JsonlWriter", "changes", "fingerprint", "read_jsonl"]
+__all__ = ["JsonlStore", "JsonlWriter", "fingerprint", "read_jsonl", "refuse_changes"]
 
 
 def read_jsonl(path: str) -> Iterator[tuple[int, str]]:
@@ -41,14 +41,28 @@ def fingerprint(line: str) -> str:
     return hashlib.sha256(line.strip().encode("utf-8", errors="replace")).hexdigest()[:16]
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """What differs between two settings, for a message: ``name: old -> new``, dots reaching into nested ones."""
-    before, after = _flat(old), _flat(new)
-    return ", ".join(
-        f"{name}: {before.get(name)!r} -> {after.get(name)!r}"
-        for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
+def refuse_changes(found: str, before: Mapping[str, Any], now: Mapping[str, Any], other: str) -> None:
+    """Refuse to mix what was made with different settings. The message names each difference, also in nested ones.
+
+    Args:
+        found: what is there already, for the message ("runs/a holds a run").
+        before: the settings that it was made with.
+        now: the settings of this run.
+        other: what to give instead, for the message ("another output folder").
+
+    Raises:
+        ConfigurationError: the settings differ.
+    """
+    old, new = _flat(before), _flat(now)
+    changed = ", ".join(
+        f"{name}: {old.get(name)!r} -> {new.get(name)!r}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
     )
+    if changed:
+        raise ConfigurationError(
+            f"{found} with other settings ({changed}). Go on with the same ones or give {other}."
+        )
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -59,50 +73,99 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-class JsonlLog:
-    """A file of lines of JSON that only grows, each on disk (fsync) before `append` returns.
+class JsonlStore:
+    """A file of JSON records that only grows, each on disk (fsync) before `append` returns.
 
-    Opening an existing file goes on with it; half a line at its end (from a kill) is cut off.
+    Opening an existing file resumes it: `take` gets each record, half a line at the end (from a kill) is cut off, and
+    a file that something else wrote is refused and left as it is. Subclasses define `take` and the two texts.
+
+    Use it as a context manager.
 
     Args:
-        path: the file.
-        take: called with each whole line that is there already, and the place in bytes where it begins.
+        path: the file, made if need be; None to keep nothing.
+        write: False to read the file and keep nothing, for a process beside the one that writes.
+
+    Raises:
+        ConfigurationError: the file holds something else.
     """
 
-    def __init__(self, path: Path, take: Callable[[bytes, int], None]) -> None:
+    foreign = "this command did not write"
+    """What is wrong with a file of another kind, for the message."""
+    other = "another --output"
+    """What to give instead, for messages."""
+
+    def __init__(self, path: str | Path | None, *, write: bool = True) -> None:
+        self.path = None if path is None else Path(path)
         self._end = 0
-        if path.exists():
-            with path.open("rb") as lines:
+        self._file: IO[bytes] | None = None
+        if self.path is None:
+            return
+        if self.path.exists():
+            with self.path.open("rb") as lines:
                 for line in lines:
                     if not line.endswith(b"\n"):
                         break
-                    take(line, self._end)
+                    self._read(line)
                     self._end += len(line)
-        self._file = path.open("ab")
-        self._file.truncate(self._end)
+        if write:
+            self._file = self.path.open("ab")
+            self.cut(self._end)
+
+    def _read(self, line: bytes) -> None:
+        try:
+            self.take(json.loads(line), self._end, len(line))
+        except ConfigurationError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ConfigurationError(
+                f"{self.path} holds lines that {self.foreign}. Give {self.other}."
+            ) from None
+
+    def take(self, record: dict[str, Any], place: int, length: int) -> None:
+        """Take up a record that is in the file already.
+
+        Args:
+            record: the record.
+            place: where its line begins, in bytes.
+            length: of its line, in bytes.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is no record of this kind.
+            ConfigurationError: it was made with other settings.
+        """
+        raise NotImplementedError
 
     def append(self, record: Mapping[str, Any]) -> tuple[int, int]:
         """Append a record; returns the place where its line begins and the line's length, both in bytes."""
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", errors="replace") + b"\n"
-        self._file.write(line)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        if self._file is not None:
+            self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
         place = self._end
         self._end += len(line)
         return place, len(line)
 
+    def cut(self, place: int) -> None:
+        """Drop what the file holds from this place on."""
+        self._end = place
+        if self._file is not None:
+            self._file.truncate(place)
+
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
 
-class JsonlWriter:
-    """Appends records to a file, each on disk (fsync) before the next is begun.
-
-    Opening an existing file resumes it: records that are there are kept, half a line at its end (from a
-    kill) is cut off, and a file that other settings wrote is refused.
-
-    Use it as a context manager.
+class JsonlWriter(JsonlStore):
+    """The records of a command, one for each line of its input; see `JsonlStore`.
 
     Args:
         path: the file.
@@ -113,25 +176,15 @@ class JsonlWriter:
     """
 
     def __init__(self, path: str | Path, settings: dict[str, Any]) -> None:
-        self.path = Path(path)
         self.settings = settings
         self.done: dict[int, dict[str, Any]] = {}
         """Records found in the file, by input line number."""
-        self._log = JsonlLog(self.path, self._take)
+        super().__init__(path)
 
-    def _take(self, line: bytes, place: int) -> None:
-        try:
-            record = json.loads(line)
-            number, settings = record["line"], record["settings"]
-        except (ValueError, KeyError, TypeError):
-            raise ConfigurationError(
-                f"{self.path} holds lines that this command did not write. Give another --output."
-            ) from None
-        if settings != self.settings:
-            raise ConfigurationError(
-                f"{self.path} was written with other settings ({changes(settings, self.settings)}). "
-                "Go on with the same ones or give another --output."
-            )
+    def take(self, record: dict[str, Any], place: int, length: int) -> None:
+        """Take up a record."""
+        number, settings = record["line"], record["settings"]
+        refuse_changes(f"{self.path} was written", settings, self.settings, self.other)
         self.done[number] = record
 
     def find(self, number: int, line: str) -> dict[str, Any] | None:
@@ -143,18 +196,12 @@ class JsonlWriter:
         record = self.done.get(number)
         if record is not None and record.get("input") != fingerprint(line):
             raise ConfigurationError(
-                f"Line {number} of the input is not the one that {self.path} was made from. Give another --output."
+                f"Line {number} of the input is not the one that {self.path} was made from. Give {self.other}."
             )
         return record
 
     def write(self, number: int, line: str, record: dict[str, Any]) -> dict[str, Any]:
         """Append the record of an input line and return it as written."""
         full = {"line": number, "input": fingerprint(line), "settings": self.settings, **record}
-        self._log.append(full)
+        self.append(full)
         return full
-
-    def __enter__(self) -> JsonlWriter:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._log.close()

@@ -1,8 +1,8 @@
 """The one place where synchronous callers meet the asynchronous core.
 
 All synchronous twins run on a single event loop in a daemon thread, so they work where a loop is already
-running (a notebook, a web handler), and connections, semaphores and caches are shared by all of them. Beside it
-stands `all_or_none`, by which coroutines run side by side.
+running (a notebook, a web handler), and connections, semaphores and caches are shared by all of them.
+`all_or_none` runs coroutines side by side.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ def _background_loop() -> asyncio.AbstractEventLoop:
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run ``coroutine`` to its end and return its result.
 
-    Context variables of the caller are seen inside. Ctrl-C cancels the coroutine, waits for its clean-up,
-    and is raised here.
+    The coroutine sees the caller's context variables. Ctrl-C cancels it, waits for its clean-up, and is raised here.
+
+    Raises:
+        RuntimeError: the call comes from inside an asynchronous me2sdk call, which would wait for itself.
     """
     if threading.current_thread().name == "me2sdk":
         coroutine.close()
@@ -55,7 +57,7 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def start(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-    """Begin to run ``coroutine`` on the loop of the synchronous twins, and return at once."""
+    """Start ``coroutine`` on the loop of the synchronous twins, and return at once."""
     return asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
 
 

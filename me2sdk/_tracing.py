@@ -1,10 +1,10 @@
-"""Spans of what the SDK does, for whoever listens. Where nobody does, a span costs well under a microsecond.
+"""Spans of what the SDK does, for tracers. Where there is none, a span costs well under a microsecond.
 
-A `Tracer` (``me2sdk.adapters.otel``, ``me2sdk.adapters.mlflow``) hears of spans of four kinds, whose parents follow
-from the context in which they start. It is told facts: objects as they are, of which it takes what it wants.
+A `Tracer` (``me2sdk.adapters.otel``, ``me2sdk.adapters.mlflow``) gets spans of four kinds, whose parents follow
+from the context in which they start. Tracers receive the raw objects and pick the attributes they need.
 
 =========  ================  ==============================================  =======================================
-kind       name              facts at the start                              facts told later
+kind       name              facts at the start                              facts recorded later
 =========  ================  ==============================================  =======================================
 verb       ``best_of_n``, …  the arguments of the verb                       ``result``
 candidate  ``candidate``     ``index``                                       ``candidate`` or ``failure``; ``scorer``
@@ -12,7 +12,7 @@ call       the model's name  ``messages``, ``params``, ``provider``          ``a
 score      the scorer's      ``question``, ``traces``                        ``scores``
 =========  ================  ==============================================  =======================================
 
-``params`` and the arguments of verbs may hold API keys: a tracer passes on what it knows by name, and nothing else.
+``params`` and the arguments of verbs may hold API keys: a tracer exports what it knows by name, and nothing else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 __all__ = [
     "NOTHING",
-    "Candidates",
+    "CandidateSpans",
     "Observer",
     "Span",
     "Tracer",
@@ -56,18 +56,18 @@ class Observer(Protocol):
     def leave(self) -> None:
         """Undo `enter`, in the same context."""
 
-    def tell(self, facts: Mapping[str, Any]) -> None:
-        """Learn more about it."""
+    def record(self, facts: Mapping[str, Any]) -> None:
+        """Add facts to it."""
 
     def end(self, error: BaseException | None) -> None:
-        """It is over; ``error`` is what ended it. Called once, perhaps from another thread or task."""
+        """End it; ``error`` is what ended it, if one did. Called once, perhaps from another thread or task."""
 
 
 class Tracer(Protocol):
-    """Whoever listens."""
+    """What spans are sent to."""
 
     def start(self, kind: str, name: str, facts: Mapping[str, Any]) -> Observer:
-        """A span begins in this context."""
+        """Start a span in this context."""
 
 
 _tracers: tuple[Tracer, ...] = ()
@@ -75,14 +75,14 @@ _silent: ContextVar[bool] = ContextVar("me2sdk_silent", default=False)
 
 
 def add(tracer: Tracer) -> None:
-    """Let ``tracer`` hear of every span that starts from now on."""
+    """Send every span that starts from now on to ``tracer``."""
     global _tracers
     with _lock:
         _tracers = (*(other for other in _tracers if other is not tracer), tracer)
 
 
 def remove(tracer: Tracer) -> None:
-    """Let ``tracer`` hear of no more spans. Those that have started it hears to their end."""
+    """Send no more spans to ``tracer``. It still gets the ends of those that have started."""
     global _tracers
     with _lock:
         _tracers = tuple(other for other in _tracers if other is not tracer)
@@ -90,7 +90,7 @@ def remove(tracer: Tracer) -> None:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """No tracer hears of what happens inside: a rehearsal is no work."""
+    """Send no spans of what happens inside to any tracer, as in a dry run."""
     token = _silent.set(True)
     try:
         yield
@@ -101,24 +101,24 @@ def silence() -> Iterator[None]:
 class Span:
     """Something that takes time. As a context manager it is the parent of what starts inside, and ends with it."""
 
-    __slots__ = ("_ended", "_kept", "_observers")
+    __slots__ = ("_detached", "_ended", "_observers")
 
     def __init__(self, observers: tuple[Observer, ...] = ()) -> None:
         self._observers = observers
-        self._kept = self._ended = False
+        self._detached = self._ended = False
 
-    def tell(self, **facts: Any) -> None:
-        """Say more about it, while it lasts."""
+    def record(self, **facts: Any) -> None:
+        """Add facts to it, as long as it has not ended."""
         for observer in self._open:
-            _safely(observer.tell, facts)
+            _safely(observer.record, facts)
 
-    def kept(self) -> Span:
-        """The same span, which leaving does not end, unless by an error."""
-        self._kept = True
+    def detach(self) -> Span:
+        """The same span, which leaving it does not end, except by an error."""
+        self._detached = True
         return self
 
     def end(self, error: BaseException | None = None) -> None:
-        """End it; the first time counts."""
+        """End it; only the first time counts."""
         ending, self._ended = self._open, True
         for observer in ending:
             _safely(observer.end, error)
@@ -137,19 +137,19 @@ class Span:
     ) -> None:
         for observer in reversed(self._observers):
             _safely(observer.leave)
-        if error is not None or not self._kept:
+        if error is not None or not self._detached:
             self.end(error)
 
 
 class _Nothing(Span):
-    """The span that nobody hears of."""
+    """The span that no tracer gets."""
 
     __slots__ = ()
 
-    def tell(self, **facts: Any) -> None:
+    def record(self, **facts: Any) -> None:
         pass
 
-    def kept(self) -> Span:
+    def detach(self) -> Span:
         return self
 
     def end(self, error: BaseException | None = None) -> None:
@@ -176,7 +176,7 @@ def span(kind: str, name: str, /, **facts: Any) -> Span:
 def _safely(call: Callable[..., T], *args: Any) -> T | None:
     try:
         return call(*args)
-    except Exception:  # a fault in what watches must not cost what it watches
+    except Exception:  # a fault of a tracer must not cost the work that it traces
         _log.warning("A tracer failed; the span is incomplete.", exc_info=True)
         return None
 
@@ -184,7 +184,7 @@ def _safely(call: Callable[..., T], *args: Any) -> T | None:
 def traced(
     name: str,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
-    """Decorates a verb: its calls are spans, with its arguments and its result for facts."""
+    """Decorates a verb: its calls become spans, with its arguments and its result as facts."""
 
     def decorate(verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         signature = inspect.signature(verb)
@@ -195,9 +195,9 @@ def traced(
                 return await verb(*args, **kwargs)
             given = signature.bind(*args, **kwargs)
             given.apply_defaults()
-            with span("verb", name, **given.arguments) as watched:
+            with span("verb", name, **given.arguments) as own_span:
                 result = await verb(*args, **kwargs)
-                watched.tell(result=result)
+                own_span.record(result=result)
                 return result
 
         return observed
@@ -205,27 +205,27 @@ def traced(
     return decorate
 
 
-class Candidates:
-    """The spans of candidates: each is open from its first call until its score is known."""
+class CandidateSpans:
+    """The spans of candidates: each lasts from the first call until the score is known."""
 
     def __init__(self) -> None:
         self._spans: dict[int, Span] = {}
 
     def start(self, index: int) -> Span:
         """The span of a candidate; leaving it does not end it."""
-        one = span("candidate", "candidate", index=index).kept()
+        one = span("candidate", "candidate", index=index).detach()
         if one is not NOTHING:
             self._spans[index] = one
         return one
 
     def end(self, index: int, **facts: Any) -> None:
-        """The candidate is scored, or has failed. One that was never started starts here."""
+        """End the span of a candidate that is scored or has failed. If it was never started, it starts here."""
         if _tracers or self._spans:
             one = self._spans.get(index) or self.start(index)
-            one.tell(**facts)
+            one.record(**facts)
             one.end()
 
-    def __enter__(self) -> Candidates:
+    def __enter__(self) -> CandidateSpans:
         return self
 
     def __exit__(

@@ -1,9 +1,8 @@
 """Local cue words: what a step's wording says about its role in a trace.
 
-The cues are those by which people and the paper's prompts (§4.2, App. J.1) tell a turn in a line of thought:
-a doubt, a fresh start, another way, a check, lines brought together, a conclusion; and two that say that a
-step does little work (hedging, filler). A cue is evidence and no verdict: a contrastive word alone is no
-backtrack.
+The cues are those by which people and the paper's prompts (§4.2, App. J.1) recognise a turn in a line of thought:
+a doubt, a new start, another approach, a check, lines brought together, a conclusion; and two that say that a step
+does little work (hedging, filler). A cue is evidence, not proof: a contrastive word alone does not make a backtrack.
 
 Pure functions over words. Each word is looked up once, so the cost is linear in the text.
 """
@@ -130,14 +129,17 @@ def count_cues(words: str | Sequence[str]) -> dict[Cue, int]:
 
 
 def opening_cue(step: str) -> Cue | None:
-    """The cue with which a step opens, or None.
+    """The cue with which a step opens.
 
-    Only the first six words are read, since a cue that turns the line of thought stands at the front ("But
-    wait, …"). Where several stand there, a turn (reflection, restart, alternative, check, merge, conclusion)
-    wins over hedging and filler, and the earlier one wins over the later.
+    Only the first six words are read, since a cue that turns the line of thought comes first ("But wait, …"). Of
+    several, a turn (reflection, restart, alternative, check, merge, conclusion) wins over hedging and filler, and an
+    earlier one wins over a later one.
 
     Args:
         step: a step's text.
+
+    Returns:
+        The cue, or None if there is none.
     """
     words = cue_words(step[:_OPENING_CHARACTERS])
     weak: Cue | None = None

@@ -7,6 +7,7 @@
     ├── InvalidTraceError    a trace that cannot be read or scored
     ├── GenerationError      too few candidates came back (carries the partial result)
     ├── JudgeError           the judge model gave no usable verdict
+    │   └── BatchAnnotationError   some of several traces could not be annotated (carries the other DAGs)
     ├── ScoringError         a scorer failed or returned something unusable (may carry the partial result)
     └── BudgetExceeded       a call would have passed the budget
 
@@ -18,9 +19,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from me2sdk.dag import ReasoningDAG
     from me2sdk.schema import BestOfNResult, RerankResult, Usage, Vote
 
 __all__ = [
+    "BatchAnnotationError",
     "BudgetExceeded",
     "ConfigurationError",
     "GenerationError",
@@ -71,6 +74,26 @@ class JudgeError(ME2Error):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with the keyword attributes."""
         return type(self), self.args, {"votes": self.votes, "usage": self.usage}
+
+
+class BatchAnnotationError(JudgeError):
+    """Some of several traces could not be annotated; the others are done.
+
+    Attributes:
+        partial: a DAG per trace, in their order; None for those that failed.
+        failures: what went wrong, by the trace's place.
+    """
+
+    def __init__(
+        self, message: str, partial: list[ReasoningDAG | None], failures: dict[int, ME2Error]
+    ) -> None:
+        super().__init__(message)
+        self.partial = partial
+        self.failures = failures
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with all arguments."""
+        return type(self), (self.args[0], self.partial, self.failures)
 
 
 class BudgetExceeded(ME2Error):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from me2sdk.errors import ConfigurationError
 
-__all__ = ["BestOfNCurve", "best_of_n_curve", "pass_at_k", "rank_correlation"]
+__all__ = ["BestOfNCurve", "best_of_n_curve", "pass_at_k", "rank_correlation", "sigmoid"]
 
 
 class BestOfNCurve(BaseModel):
@@ -130,6 +130,11 @@ def pass_at_k(correct: Sequence[Sequence[bool]], k: int) -> float:
         )
     rates = [1 - math.comb(len(row) - sum(map(bool, row)), k) / math.comb(len(row), k) for row in correct]
     return sum(rates) / len(rates)
+
+
+def sigmoid(logit: float) -> float:
+    """``1 / (1 + exp(-logit))``, which is in [0, 1] and overflows for no number."""
+    return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
 
 
 def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:

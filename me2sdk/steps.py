@@ -1,8 +1,8 @@
 """Cutting a trace into steps (paper §4.1, App. D).
 
 A trace is split on blank lines; a new step starts only where a block's first word is one of a small set of
-prefix words ("so", "wait", "alternatively", …), and other blocks join the step before them. The sets differ
-by model family, so they can be counted from a corpus of one's own traces.
+prefix words ("so", "wait", "alternatively", …), and other blocks join the step before them. The sets differ by
+model family; for another family they can be counted from your own traces.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from me2sdk.schema import Step, Trace
 
 __all__ = ["PREFIX_SETS", "PrefixCounts", "count_prefixes", "guess_prefixes", "split_steps"]
 
-# What may stand before a block's first word: white space, Markdown, quotes, a list number. Bounded and atomic.
+# What may come before a block's first word: white space, Markdown, quotes, a list number. Bounded and atomic.
 _LEAD = r"(?>(?:[^\S\n]|[*_#>\-•–\"'“‘(\[]){0,12}(?:\d{1,3}[.)][^\S\n]{1,4}[*_]{0,3})?)"
-# The look-behind makes each run of white space be tried once, at its start, so that time stays linear.
+# Because of the look-behind each run of white space is tried once, at its start, so that time stays linear.
 _GAP = r"(?<!\s)(?>[^\S\n]*\n\s*\n)"
 _FIRST_WORD = re.compile(_LEAD + r"([^\W\d_]{1,24}(?:['’]s\b)?)")
 _BLOCK = re.compile(rf"{_GAP}|\Z")
-# Words that say nothing about what a block does, so that they never start a step however frequent they are.
+# Words that say nothing about what a block does: however frequent, they never start a step.
 _FUNCTION_WORDS = frozenset(
     "a an and are as at be by can do each for from has have he her his i in is it its my of on or our she that the "
     "their there they this to was we were when where which while who with you your".split()
@@ -50,7 +50,7 @@ def split_steps(trace: Trace | str, prefixes: str | Iterable[str] | Path = "auto
         whatever it holds. Empty text has no steps. Time is linear in the text.
 
     Raises:
-        ConfigurationError: no such prefix set.
+        ConfigurationError: there is no such prefix set.
         InvalidTraceError: ``trace`` is neither a `Trace` nor a string.
     """
     text = _text(trace)
@@ -125,11 +125,17 @@ _OPENING_OKAY = re.compile(r"\s{0,8}(?:okay|alright)\b", re.IGNORECASE)
 
 
 def guess_prefixes(trace: Trace | str) -> str:
-    """Guess which prefix set fits a trace: one of `PREFIX_SETS`, "general" where nothing tells.
+    """Guess which prefix set fits a trace.
 
     GPT-OSS is terse ("Need …", "Thus …"); Qwen3 and DeepSeek-R1-Distill think aloud ("Wait", "Hmm",
     "Alternatively") and differ in how they begin ("Okay, let's see", "Okay, so I need to"). Only the first
-    200 blocks are looked at.
+    200 blocks are read.
+
+    Args:
+        trace: a trace or plain text.
+
+    Returns:
+        One of `PREFIX_SETS`: "general" if there is no sign of a model family.
     """
     text = _text(trace)
     words = Counter(itertools.islice(_first_words(text), 200))
@@ -164,7 +170,7 @@ class PrefixCounts(BaseModel):
         return frozenset(w for w, count in self.counts.items() if count >= least and w not in _FUNCTION_WORDS)
 
     def write(self, path: str | Path, min_share: float = 0.005) -> None:
-        """Write the selected set as JSON, to be edited by hand and given to `split_steps` as ``Path(path)``."""
+        """Write the selected set as JSON, to edit by hand and pass to `split_steps` as ``Path(path)``."""
         chosen = self.select(min_share)
         entry = {
             "prefixes": sorted(chosen),
@@ -176,7 +182,7 @@ class PrefixCounts(BaseModel):
 
 
 def count_prefixes(traces: Iterable[Trace | str]) -> PrefixCounts:
-    """Count the first words of blocks over a corpus, to find the prefix words of a model family (App. D).
+    """Count the first words of blocks in a corpus, to find the prefix words of a model family (App. D).
 
     Args:
         traces: traces or plain texts; read one at a time, so a generator over a large file works.

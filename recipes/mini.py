@@ -97,7 +97,7 @@ def training_pairs(data: Path, seed: int = SEED) -> list[Pair]:
 class _Design:
     """Pairs as numbers."""
 
-    differences: Floats  # better minus worse, standardised; one row a pair
+    differences: Floats  # better minus worse, standardised; one row per pair
     weights: Floats
     folds: NDArray[np.int64]
     mean: Floats
@@ -124,7 +124,7 @@ def pair_weights(pairs: Sequence[Pair], sources: Mapping[str, float] = SOURCE_WE
     the shorter one, unless they are so few that each would weigh more than `MAX_TILT` times as much.
 
     Returns:
-        One weight a pair; they add up to 1.
+        One weight per pair; they add up to 1.
     """
     sides = [(pair.source, pair.kind, np.sign(len(pair.better) - len(pair.worse))) for pair in pairs]
     counts = Counter(sides)
@@ -148,7 +148,7 @@ def solve(differences: Floats, weights: Floats, penalty: float) -> Floats:
     try:
         from scipy.optimize import minimize
     except ImportError:
-        raise ConfigurationError("Fitting needs scipy: pip install 'me2sdk[train]'") from None
+        raise ConfigurationError("Fitting needs scipy. Run: pip install scipy") from None
 
     share = weights / weights.sum()
 

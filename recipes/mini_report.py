@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from me2sdk.schema import Value
 from me2sdk.train.evaluate.estimates import Estimate, estimate as _estimate
 from recipes.sources import (
     CandidateSet,
@@ -34,11 +34,7 @@ class _Scorer(Protocol):
     def score(self, question: str, traces: Sequence[str]) -> list[float]: ...
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PairRow(_Value):
+class PairRow(Value):
     """Accuracy on one kind of pairs.
 
     Attributes:
@@ -66,7 +62,7 @@ class PairRow(_Value):
     log_loss: float
 
 
-class CandidateRow(_Value):
+class CandidateRow(Value):
     """Accuracy of the chosen candidate.
 
     Attributes:
@@ -99,7 +95,7 @@ class CandidateRow(_Value):
     pairwise: float | None
 
 
-class Report(_Value):
+class Report(Value):
     """What `measure` found."""
 
     scorer: str

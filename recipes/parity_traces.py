@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from me2sdk.schema import Trace
 
@@ -25,7 +27,7 @@ _AWKWARD = (
 
 
 def records() -> list[dict[str, Any]]:
-    """One record a question: ``question`` and ``traces``."""
+    """One record per question: ``question`` and ``traces``."""
     data = resources.files("me2sdk").joinpath("data")
     gsm8k = [json.loads(line) for line in data.joinpath("demo_gsm8k.jsonl").read_text("utf-8").splitlines()]
     champ = [json.loads(line) for line in data.joinpath("demo_champ.jsonl").read_text("utf-8").splitlines()]
@@ -44,11 +46,12 @@ def _reasoning(candidate: Any) -> str:
     return read.reasoning
 
 
-def main() -> None:
-    """Write the file."""
-    path = Path(__file__).resolve().parent.parent / "me2sdk" / "data" / "parity.jsonl"
-    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records()), "utf-8")
+def main(
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("me2sdk/data/parity.jsonl"),
+) -> None:
+    """Write the traces that ``me2 parity`` compares scorers on."""
+    out.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records()), "utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -61,7 +61,7 @@ def small_pairs(data: Path) -> list[Preference]:
 
     Returns:
         `COUNTS` pairs of each source, or as many as there are within `LONGEST`, in random order. None has a
-        question that is held out or stands in a set that is only measured on.
+        question that is held out or is in a set that is only measured on.
     """
     rng = random.Random(SEED)
     drawn = [to_preference(pair) for pair in training_pairs(data)]
@@ -84,7 +84,7 @@ def small_pairs(data: Path) -> list[Preference]:
 
 
 def _level(pairs: Sequence[Preference]) -> list[Preference]:
-    """``pairs`` without those of each category that would let the length tell the better side."""
+    """``pairs`` without those of each category whose length would give the better side away."""
     sides = [
         (p.provenance["source"], p.category, len(p.chosen.reasoning) > len(p.rejected.reasoning))
         for p in pairs

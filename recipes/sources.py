@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk.errors import ConfigurationError
+from me2sdk.schema import Value
 from me2sdk.train.data import question_key
 from me2sdk.train.perturb import strip_marks
 
@@ -57,11 +56,7 @@ _NUMBERING = re.compile(r"^\s*\d{1,2}\.\s+")
 _INTEGER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Solution(_Value):
+class Solution(Value):
     """A right solution.
 
     Attributes:
@@ -75,7 +70,7 @@ class Solution(_Value):
     answer: str
 
 
-class MarkedSolution(_Value):
+class MarkedSolution(Value):
     """A model's trace with the place of its first mistake.
 
     Attributes:
@@ -93,7 +88,7 @@ class MarkedSolution(_Value):
     right: bool
 
 
-class Pair(_Value):
+class Pair(Value):
     """Two traces of one question, one of which is the better reasoned.
 
     Attributes:
@@ -111,7 +106,7 @@ class Pair(_Value):
     kind: str
 
 
-class CandidateSet(_Value):
+class CandidateSet(Value):
     """Several answers to one question, each right or wrong.
 
     Attributes:
@@ -132,7 +127,7 @@ class CandidateSet(_Value):
 def held_out(question: str) -> bool:
     """Whether ``question`` belongs to the fifth of all questions that no fit may see.
 
-    It is decided by a hash of the question alone, hence for all pairs of a question and across data sets.
+    It is decided by a hash of the question alone, so it holds for all pairs of a question and across data sets.
     """
     return hashlib.sha256(question_key(question).encode()).digest()[0] % 5 == 0
 

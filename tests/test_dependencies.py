@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-TOOLS = ("test-core", "test", "lint", "docs")  # extras for people who work on me2sdk
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+GROUPS = PYPROJECT["dependency-groups"]  # for people who work on me2sdk; they do not ship
 OTHER_NAMES = {
     "agents": "openai-agents",
     "llama-index": "llama-index-core",
@@ -36,9 +37,13 @@ def _name(requirement: str) -> str:
 
 
 def _declared() -> set[str]:
-    extras = PROJECT["optional-dependencies"]
-    shipped = [line for extra, lines in extras.items() if extra not in TOOLS for line in lines]
-    return {_name(line) for line in PROJECT["dependencies"] + shipped} - {"me2sdk"}
+    extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+    return {_name(line) for line in PROJECT["dependencies"] + extras} - {"me2sdk"}
+
+
+def _grouped() -> list[str]:
+    """The requirements of all groups, each where it stands itself."""
+    return [line for lines in GROUPS.values() for line in lines if isinstance(line, str)]
 
 
 def _imported() -> dict[str, str]:
@@ -87,7 +92,7 @@ def test_the_base_package_and_its_extras_are_as_the_metadata_says(tmp_path: Path
 
 def test_the_package_itself_asks_for_lower_bounds_alone() -> None:
     extras = PROJECT["optional-dependencies"].values()
-    for line in [*PROJECT["dependencies"], *(line for lines in extras for line in lines)]:
+    for line in [*PROJECT["dependencies"], *(line for lines in extras for line in lines), *_grouped()]:
         assert "==" not in line
         assert _name(line) == "me2sdk" or ">=" in line, line
 
@@ -107,4 +112,19 @@ def test_the_lock_holds_all_that_is_declared() -> None:
     for extra, lines in PROJECT["optional-dependencies"].items():
         if extra != "verl":  # which asks for an older transformers: requirements/verl.txt
             assert {_name(line) for line in lines} - {"me2sdk"} <= lock
-    assert {_name(line) for line in PROJECT["dependencies"]} <= lock
+    assert {_name(line) for line in [*PROJECT["dependencies"], *_grouped()]} <= lock
+    assert "pip" in lock  # the one that reads groups
+
+
+def test_the_tools_of_this_repository_do_not_ship() -> None:
+    assert not set(GROUPS) & set(PROJECT["optional-dependencies"])
+    assert {_name(line) for line in _grouped()} >= {"pytest", "ruff", "mypy", "mkdocs"}
+    assert not {"pytest", "ruff", "mypy", "mkdocs"} & _declared()
+
+
+def test_each_group_and_extra_that_make_installs_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(re.findall(r"--group ([\w-]+)", makefile)) == set(GROUPS) - {"docs"}  # which test includes
+    named = {extra for found in re.findall(r"\.\[([\w,-]+)\]", makefile) for extra in found.split(",")}
+    assert named == set(re.findall(r"--extra ([\w-]+)", makefile))
+    assert named <= set(PROJECT["optional-dependencies"])

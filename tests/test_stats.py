@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from me2sdk import ConfigurationError, best_of_n_curve, pass_at_k
-from me2sdk.stats import rank_correlation
+from me2sdk.stats import rank_correlation, sigmoid
 
 SAMPLES = st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=7)
 
@@ -105,3 +105,9 @@ def test_rank_correlation() -> None:
         0.9487, abs=1e-4
     )  # by hand, ties shared
     assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
+
+
+def test_sigmoid_takes_any_number() -> None:
+    assert (sigmoid(-1e6), sigmoid(-math.inf), sigmoid(1e6), sigmoid(math.inf)) == (0.0, 0.0, 1.0, 1.0)
+    assert sigmoid(0.5) == pytest.approx(1 / (1 + math.exp(-0.5)))
+    assert sigmoid(-0.5) == pytest.approx(1 - sigmoid(0.5))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from me2sdk import _tracing, arerank, best_of_n, parse_dag, rerank
-from me2sdk._tracing import NOTHING, Candidates, span, traced
+from me2sdk._tracing import NOTHING, CandidateSpans, span, traced
 
 
 class Recorder:
@@ -44,8 +44,8 @@ class One:
     def leave(self) -> None:
         self.recorder.write("leave", self.kind)
 
-    def tell(self, facts: Mapping[str, Any]) -> None:
-        self.recorder.write("tell", self.kind, dict(facts))
+    def record(self, facts: Mapping[str, Any]) -> None:
+        self.recorder.write("record", self.kind, dict(facts))
 
     def end(self, error: BaseException | None) -> None:
         self.recorder.write("end", self.kind, error)
@@ -61,11 +61,11 @@ def recorder() -> Iterator[Recorder]:
 
 def test_where_nobody_listens_a_span_is_nothing_and_costs_next_to_nothing() -> None:
     assert span("call", "model", messages=[], params={}) is NOTHING
-    assert Candidates().start(0) is NOTHING
+    assert CandidateSpans().start(0) is NOTHING
 
     def once() -> None:
         with span("call", "model", messages=None, params=None, provider=None) as watched:
-            watched.tell(answer=None, attempts=1, seconds=0.0)
+            watched.record(answer=None, attempts=1, seconds=0.0)
 
     seconds = min(timeit.repeat(once, number=2000, repeat=20)) / 2000
     assert seconds < 5e-6  # about 0.6 µs on a busy core; the bound is for slower ones
@@ -86,7 +86,7 @@ def test_a_verb_tells_its_arguments_and_its_result(recorder: Recorder) -> None:
     assert (kind, name) == ("verb", "rerank")
     assert facts["question"] == "12 * 13?"
     assert (facts["scorer"], facts["select"]) == ("mini", "best")  # defaults too
-    assert ("verb", {"result": result}) in recorder.of("tell")
+    assert ("verb", {"result": result}) in recorder.of("record")
     assert recorder.diary[-1] == ("end", "verb", None)
     assert len(recorder.of("end")) == len(recorder.of("start"))
 
@@ -103,7 +103,7 @@ def test_decorated_verbs_keep_their_signature() -> None:
     assert arerank.__doc__
 
 
-@pytest.mark.parametrize("moment", ["start", "enter", "leave", "tell", "end"])
+@pytest.mark.parametrize("moment", ["start", "enter", "leave", "record", "end"])
 def test_a_tracer_that_fails_costs_nothing(moment: str, caplog: pytest.LogCaptureFixture) -> None:
     broken, sound = Recorder(moment), Recorder()
     _tracing.add(broken)
@@ -133,27 +133,27 @@ def test_adding_a_tracer_twice_does_not_double_it(recorder: Recorder) -> None:
 
 
 def test_a_kept_span_ends_once_and_is_told_nothing_after_that(recorder: Recorder) -> None:
-    one = span("candidate", "candidate").kept()
+    one = span("candidate", "candidate").detach()
     with one:
         pass
     assert recorder.of("end") == []
-    one.tell(a=1)
+    one.record(a=1)
     one.end()
     one.end(ValueError())
-    one.tell(b=2)
-    assert recorder.of("tell") == [("candidate", {"a": 1})]
+    one.record(b=2)
+    assert recorder.of("record") == [("candidate", {"a": 1})]
     assert recorder.of("end") == [("candidate", None)]
 
 
 def test_a_kept_span_ends_with_an_error(recorder: Recorder) -> None:
     error = ValueError("no")
-    with pytest.raises(ValueError, match="no"), span("candidate", "candidate").kept():
+    with pytest.raises(ValueError, match="no"), span("candidate", "candidate").detach():
         raise error
     assert recorder.of("end") == [("candidate", error)]
 
 
 def test_candidates_that_nobody_ended_end_with_them(recorder: Recorder) -> None:
-    with Candidates() as candidates:
+    with CandidateSpans() as candidates:
         candidates.start(0)
         candidates.start(1)
         candidates.end(1, scorer="mini")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from me2sdk._lazy import lazy
 
 if TYPE_CHECKING:
+    from me2sdk.train.config import LoraConfig as LoraConfig
     from me2sdk.train.data import (
         Preference as Preference,
         read_preferences as read_preferences,
@@ -17,25 +18,25 @@ if TYPE_CHECKING:
         write_preferences as write_preferences,
     )
     from me2sdk.train.evaluate import (
-        BonReport as BonReport,
+        BestOfNReport as BestOfNReport,
         CandidateQuestion as CandidateQuestion,
         DagAnnotator as DagAnnotator,
         DagReport as DagReport,
         PairJudge as PairJudge,
         PairsReport as PairsReport,
-        aevaluate_bon as aevaluate_bon,
+        aevaluate_best_of_n as aevaluate_best_of_n,
         aevaluate_dag as aevaluate_dag,
         aevaluate_pairs as aevaluate_pairs,
-        evaluate_bon as evaluate_bon,
+        evaluate_best_of_n as evaluate_best_of_n,
         evaluate_dag as evaluate_dag,
         evaluate_pairs as evaluate_pairs,
-        plot_bon as plot_bon,
+        plot_best_of_n as plot_best_of_n,
         read_candidates as read_candidates,
         read_gold as read_gold,
     )
     from me2sdk.train.grpo import (
+        GRPOConfig as GRPOConfig,
         GRPOReport as GRPOReport,
-        GRPOSettings as GRPOSettings,
         WordProblem as WordProblem,
         make_word_problems as make_word_problems,
         train_grpo as train_grpo,
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
         build_preferences as build_preferences,
         estimate_build as estimate_build,
     )
+    from me2sdk.train.progress import Progress as Progress
     from me2sdk.train.reward_model import (
-        LoraSettings as LoraSettings,
         RewardModelConfig as RewardModelConfig,
         RewardModelReport as RewardModelReport,
         quantize_checkpoint as quantize_checkpoint,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "config": ("LoraConfig",),
         "data": (
             "Preference",
             "read_preferences",
@@ -74,25 +76,25 @@ __getattr__, __dir__, __all__ = lazy(
             "write_preferences",
         ),
         "evaluate": (
-            "BonReport",
+            "BestOfNReport",
             "CandidateQuestion",
             "DagAnnotator",
             "DagReport",
             "PairJudge",
             "PairsReport",
-            "aevaluate_bon",
+            "aevaluate_best_of_n",
             "aevaluate_dag",
             "aevaluate_pairs",
-            "evaluate_bon",
+            "evaluate_best_of_n",
             "evaluate_dag",
             "evaluate_pairs",
-            "plot_bon",
+            "plot_best_of_n",
             "read_candidates",
             "read_gold",
         ),
         "grpo": (
             "GRPOReport",
-            "GRPOSettings",
+            "GRPOConfig",
             "WordProblem",
             "make_word_problems",
             "train_grpo",
@@ -110,8 +112,8 @@ __getattr__, __dir__, __all__ = lazy(
             "build_preferences",
             "estimate_build",
         ),
+        "progress": ("Progress",),
         "reward_model": (
-            "LoraSettings",
             "RewardModelConfig",
             "RewardModelReport",
             "quantize_checkpoint",

@@ -1,26 +1,40 @@
-"""Settings of training jobs: YAML files, checked by pydantic."""
+"""Configs of training jobs: YAML files, checked by pydantic."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from me2sdk.errors import ConfigurationError
+from me2sdk.schema import Value
 
-__all__ = ["Settings", "load_config", "shipped_configs"]
-
-
-class Settings(BaseModel):
-    """Base of all settings: frozen, and names that nobody reads are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+__all__ = ["LoraConfig", "load_config", "shipped_configs"]
 
 
-_Config = TypeVar("_Config", bound=Settings)
+class LoraConfig(Value):
+    """Low-rank adapters beside frozen weights; the score head is always trained in full.
+
+    Attributes:
+        r: rank.
+        alpha: scale; what an adapter adds is multiplied by ``alpha / r``.
+        dropout: share of an adapter's inputs that is zeroed while training.
+        targets: names of linear layers that get an adapter (["q_proj", "v_proj"]), or "all-linear".
+        layers: numbers of the transformer blocks that get adapters, None for all. With only the upper ones,
+            the backward pass skips those below the lowest.
+    """
+
+    r: int = Field(16, ge=1)
+    alpha: float = Field(32.0, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: list[str] | Literal["all-linear"] = "all-linear"
+    layers: list[int] | None = None
+
+
+_Config = TypeVar("_Config", bound=Value)
 
 
 def shipped_configs(kind: str) -> list[str]:
@@ -87,12 +101,12 @@ def _override(settings: dict[str, Any], override: str, parse: Any) -> None:
     settings[last] = parse(value)
 
 
-def _problems(error: ValidationError, into: type[BaseModel]) -> str:
-    told = []
+def _problems(error: ValidationError, into: type[Value]) -> str:
+    problems = []
     for problem in error.errors():
         place = ".".join(map(str, problem["loc"])) or "settings"
         if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-            told.append(f"{place}: unknown; there are {', '.join(into.model_fields)}")
+            problems.append(f"{place}: unknown; there are {', '.join(into.model_fields)}")
         else:
-            told.append(f"{place}: {problem['msg']}")
-    return "; ".join(told) + "."
+            problems.append(f"{place}: {problem['msg']}")
+    return "; ".join(problems) + "."

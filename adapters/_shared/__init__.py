@@ -1,31 +1,31 @@
-"""What several adapters share: best of n over a framework's own model, and what spans say of results."""
+"""Shared by adapters: best of n over a framework's own model, and the attributes of spans."""
 
 from __future__ import annotations
 
-from me2sdk.adapters._shared.attributes import attributes, error_of, failed, model_of, request_parameters
+from me2sdk.adapters._shared.attributes import attributes, error_of, failure_of, model_of, request_parameters
 from me2sdk.adapters._shared.best_of import (
     Answered,
-    Settings,
+    WrapperConfig,
     abest_native,
     aorder,
     best_native,
     finished,
     record,
 )
-from me2sdk.adapters._shared.content import shown
+from me2sdk.adapters._shared.content import json_value
 
 __all__ = [
     "Answered",
-    "Settings",
+    "WrapperConfig",
     "abest_native",
     "aorder",
     "attributes",
     "best_native",
     "error_of",
-    "failed",
+    "failure_of",
     "finished",
+    "json_value",
     "model_of",
     "record",
     "request_parameters",
-    "shown",
 ]

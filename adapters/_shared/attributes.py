@@ -1,4 +1,4 @@
-"""What is told about the SDK's spans, wherever it is written: attributes under ``me2sdk.``, without texts and keys."""
+"""The attributes of spans under ``me2sdk.``, the same for every tracer: without texts and keys."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from me2sdk.dag import ReasoningDAG
 from me2sdk.judge import PairVerdict, Ranking
-from me2sdk.llm import LLM, redaction
+from me2sdk.llm import LLM, redact
 from me2sdk.schema import Candidate, Failure, RerankResult, Usage
 from me2sdk.scorers import scorer_name
 
-__all__ = ["attributes", "error_of", "failed", "model_of", "request_parameters"]
+__all__ = ["attributes", "error_of", "failure_of", "model_of", "request_parameters"]
 
 _SETTINGS = (
     "attempts",
@@ -26,7 +26,7 @@ _SETTINGS = (
     "structure",
     "window",
 )
-# Everything that can be told of a request; whatever else it holds may be a key, or personal.
+# All that is recorded of a request; its other parameters may be keys or personal data.
 _REQUEST = {
     "frequency_penalty": "frequency_penalty",
     "max_completion_tokens": "max_tokens",
@@ -46,22 +46,22 @@ def request_parameters(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def model_of(name: str, facts: Mapping[str, Any]) -> tuple[str, str]:
-    """A called model without its provider's prefix, and the provider by LiteLLM's name."""
+    """The name of a called model without its provider's prefix, and LiteLLM's name of the provider."""
     provider = facts["provider"](facts["params"])
     return name.removeprefix(f"{provider}/"), provider
 
 
-def failed(facts: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Class and message of the failure that ended a candidate, or None: one without a score is still an answer."""
+def failure_of(facts: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Class and message of the failure of a candidate, or None. A candidate without a score has not failed."""
     failure = facts.get("failure")
     return (failure.error, failure.message) if failure and failure.stage != "score" else None
 
 
 def error_of(error: BaseException) -> tuple[str, str] | None:
-    """Class and message of an error, without keys; None for what was cancelled."""
+    """Class and message of an error, without keys; None for a cancellation."""
     if not isinstance(error, Exception):
         return None
-    return getattr(error, "error_type", None) or type(error).__name__, redaction.redact(str(error))
+    return getattr(error, "error_type", None) or type(error).__name__, redact(str(error))
 
 
 def attributes(facts: Mapping[str, Any]) -> dict[str, Any]:

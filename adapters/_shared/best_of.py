@@ -1,4 +1,4 @@
-"""What the wrappers of chat models share: ask a framework's own model n times and rank its own answers."""
+"""Shared by the wrappers of chat models: ask a framework's own model n times, and rank its own answers."""
 
 from __future__ import annotations
 
@@ -9,51 +9,40 @@ from types import SimpleNamespace
 from typing import Any, Generic, TypeVar, cast
 
 from me2sdk._sync import run_sync
-from me2sdk.errors import ConfigurationError, GenerationError
+from me2sdk.errors import GenerationError
 from me2sdk.llm import LLM
-from me2sdk.sampling import arerank, sample
+from me2sdk.sampling import SelectionConfig, arerank, sample
 from me2sdk.schema import BestOfNResult, Message, Question, Select, Trace
 from me2sdk.scorers import Scorer
 
 __all__ = [
     "Answered",
-    "Settings",
+    "WrapperConfig",
     "abest_answers",
     "abest_native",
     "aorder",
-    "best_answers",
     "best_native",
     "finished",
     "record",
 ]
 
 _HOURS = 24 * 3600.0
-# What OpenAI, Anthropic, Google and Inspect call an answer that was cut off.
+# Finish reasons of OpenAI, Anthropic, Google and Inspect for an answer that was cut off.
 _CUT_OFF = ("length", "max_tokens", "max_output_tokens", "model_length")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a wrapper chooses among the answers of the model that it wraps.
+@dataclass(frozen=True, kw_only=True)
+class WrapperConfig(SelectionConfig):
+    """How a wrapper asks the model that it wraps, and chooses among its answers.
 
     Attributes:
-        n: answers to sample.
-        scorer: as in `best_of_n`.
-        select: as in `best_of_n`.
         max_concurrency: calls of the wrapped model in flight at most.
         model: what candidates and failures call the wrapped model.
     """
 
-    n: int = 8
-    scorer: str | Scorer = "mini"
-    select: Select = "best"
     max_concurrency: int = 16
     model: str = "model"
-
-    def __post_init__(self) -> None:
-        if self.n < 1:
-            raise ConfigurationError(f"n is the number of answers to sample, at least 1; it is {self.n}.")
 
 
 class Answered(Generic[T]):
@@ -82,19 +71,19 @@ class Answered(Generic[T]):
 
 
 async def abest_answers(
-    question: Question, ask: Callable[[], Awaitable[Answered[T]] | Answered[T]], settings: Settings
+    question: Question, ask: Callable[[], Awaitable[Answered[T]] | Answered[T]], config: WrapperConfig
 ) -> tuple[BestOfNResult, list[T]]:
-    """Ask ``settings.n`` times and rank the answers; one that fails costs the others nothing.
+    """Ask ``config.n`` times and rank the answers. An answer that fails does not affect the others.
 
-    Retries and timeouts are left to the wrapped model, which has its own.
+    Retries and timeouts are those of the wrapped model.
 
     Args:
         question: what was asked, as chat messages in OpenAI's form or as text.
         ask: asks the wrapped model once. A plain function runs in a thread.
-        settings: how many, and how to choose.
+        config: how many, and how to choose.
 
     Returns:
-        the result, and the framework's own answers in the same order, best first.
+        The result, and the framework's own answers in the same order, best first.
 
     Raises:
         GenerationError: no answer came back.
@@ -102,28 +91,26 @@ async def abest_answers(
         ConfigurationError: the scorer lacks a dependency.
     """
     llm = LLM(
-        _as_function(ask, settings.model),
-        max_concurrency=settings.max_concurrency,
+        _as_function(ask, config.model),
+        max_concurrency=config.max_concurrency,
         max_retries=0,
         timeout=_HOURS,
         total_timeout=_HOURS,
     )
-    result, generations = await sample(
-        llm, question, settings.n, settings.scorer, settings.select, 1, None, {}
-    )
+    result, generations = await sample(llm, question, config, {})
     return result, [generations[candidate.index].raw.native for candidate in result.candidates]
 
 
 async def abest_native(
-    question: Question, ask: Callable[[], Awaitable[Answered[T]] | Answered[T]], settings: Settings
+    question: Question, ask: Callable[[], Awaitable[Answered[T]] | Answered[T]], config: WrapperConfig
 ) -> tuple[BestOfNResult, T, list[T]]:
     """`abest_answers` for frameworks that act on what their models raise, or on answers without text.
 
-    Where nothing can be ranked, the framework gets what it would have got without a wrapper: the first answer
-    that came back (a picture, an empty message), or else the first error that the wrapped model raised.
+    If nothing can be ranked, the framework gets the same as without a wrapper: the first answer that came back (an
+    image, an empty message), or else the first error of the wrapped model.
 
     Returns:
-        the result, the answer to return, and all answers that came back, in the order in which they came.
+        The result, the answer to return, and all answers that came back, in order of arrival.
 
     Raises:
         Exception: what the wrapped model raised first, if no answer came back.
@@ -151,9 +138,9 @@ async def abest_native(
         arrived.append(answer.native)
         return answer
 
-    keeping = awaited if inspect.iscoroutinefunction(ask) else called
+    recorded = awaited if inspect.iscoroutinefunction(ask) else called
     try:
-        result, ranked = await abest_answers(question, keeping, settings)
+        result, ranked = await abest_answers(question, recorded, config)
     except GenerationError as error:
         if arrived and error.partial is not None:
             return error.partial, arrived[0], arrived
@@ -163,24 +150,17 @@ async def abest_native(
     return result, ranked[0], arrived
 
 
-def best_answers(
-    question: Question, ask: Callable[[], Answered[T]], settings: Settings
-) -> tuple[BestOfNResult, list[T]]:
-    """`abest_answers` without ``await``; ``ask`` is a plain function then."""
-    return run_sync(abest_answers(question, ask, settings))
-
-
 def best_native(
-    question: Question, ask: Callable[[], Answered[T]], settings: Settings
+    question: Question, ask: Callable[[], Answered[T]], config: WrapperConfig
 ) -> tuple[BestOfNResult, T, list[T]]:
     """`abest_native` without ``await``; ``ask`` is a plain function then."""
-    return run_sync(abest_native(question, ask, settings))
+    return run_sync(abest_native(question, ask, config))
 
 
 async def aorder(
     question: Question | None, outputs: Sequence[str | Trace | Message], scorer: str | Scorer, select: Select
 ) -> list[tuple[int, float | None]]:
-    """Place and reward of each output, best first; what cannot be read stands last, without a reward.
+    """Index and reward of each output, best first. Outputs that cannot be read come last, without a reward.
 
     Raises:
         ScoringError: no output could be scored and ``select`` needs rewards.
@@ -202,7 +182,7 @@ def record(result: BestOfNResult) -> dict[str, Any]:
 
 
 def finished(reason: Any) -> str | None:
-    """Why an answer ended, from any provider, with "length" for all the names of an answer that was cut off."""
+    """The finish reason of any provider, with "length" for every name of an answer that was cut off."""
     text = getattr(reason, "value", reason)
     if not isinstance(text, str):
         return None

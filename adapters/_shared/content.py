@@ -1,4 +1,4 @@
-"""What goes into and comes out of the SDK's verbs and calls, as JSON values that a page can show."""
+"""Inputs and outputs of the SDK's verbs and calls as JSON values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from me2sdk.judge import PairVerdict, Ranking
 from me2sdk.llm import Answer
 from me2sdk.schema import Candidate, RerankResult, Trace
 
-__all__ = ["shown"]
+__all__ = ["json_value"]
 
 
-def shown(value: Any) -> Any:
-    """A question, a trace, a result or a list of them, with texts."""
+def json_value(value: Any) -> Any:
+    """A question, a trace, a result or a list of them as a JSON value, with texts."""
     if isinstance(value, Answer):
         return {
             "choices": [
@@ -23,7 +23,7 @@ def shown(value: Any) -> Any:
     if isinstance(value, Candidate):
         return {"response": value.response, "answer": value.answer, "reward": value.score}
     if isinstance(value, RerankResult):
-        best = shown(value.candidates[0]) if value.candidates else {}
+        best = json_value(value.candidates[0]) if value.candidates else {}
         others = [{"index": one.index, "answer": one.answer, "reward": one.score} for one in value.candidates]
         return {**best, "candidates": others, "failures": [one.model_dump() for one in value.failures]}
     if isinstance(value, Trace):
@@ -34,4 +34,4 @@ def shown(value: Any) -> Any:
         return {"preference": value.preference, "agreement": value.agreement, "rationale": value.rationale}
     if isinstance(value, Ranking):
         return {"order": list(value.order), "strengths": list(value.strengths)}
-    return [shown(item) for item in value] if isinstance(value, (list, tuple)) else value
+    return [json_value(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,4 @@
-"""What OpenTelemetry's semantic conventions for generative AI say of a call, a message and a score."""
+"""Calls, messages and scores by OpenTelemetry's semantic conventions for generative AI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from me2sdk.schema import Message, Question
 
 __all__ = ["evaluation", "messages", "request", "response"]
 
-# The conventions' names of providers, where LiteLLM has another.
+# The conventions' names of providers that LiteLLM names otherwise.
 _PROVIDERS = {
     "azure": "azure.ai.openai",
     "azure_ai": "azure.ai.inference",
@@ -62,7 +62,7 @@ def response(answer: Answer) -> dict[str, Any]:
 
 
 def evaluation(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes of the event that tells a candidate's score, or why there is none."""
+    """Attributes of the event with a candidate's score, or with the reason why there is none."""
     failure, score = facts.get("failure"), facts["candidate"].score
     found = {
         "gen_ai.evaluation.name": facts["scorer"],
@@ -73,7 +73,7 @@ def evaluation(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def messages(chat: Question, reasons: list[str | None] | None = None) -> str:
-    """Chat messages as the JSON of ``gen_ai.input.messages``, or with reasons of ``gen_ai.output.messages``."""
+    """Chat messages as the JSON of ``gen_ai.input.messages``, or with finish reasons of ``gen_ai.output.messages``."""
     chat = [{"role": "user", "content": chat}] if isinstance(chat, str) else chat
     found = [{"role": str(message.get("role")), "parts": _parts(message)} for message in chat]
     for message, reason in zip(found, reasons or (), strict=False):
@@ -93,19 +93,19 @@ def _parts(message: Message) -> list[dict[str, Any]]:
     ):
         if isinstance(part, dict) and part.get("type") == "text":
             parts.append({"type": "text", "content": part.get("text")})
-        else:  # a picture or a file, whose megabytes have no place in a span
+        else:  # an image or a file: only its type, not its megabytes
             parts.append({"type": str(part.get("type")) if isinstance(part, dict) else "text"})
     if refusal := message.get("refusal"):
         parts.append({"type": "text", "content": refusal})
-    older = message.get("function_call")
-    for call in [*(message.get("tool_calls") or ()), *([{"function": older}] if older else ())]:
-        asked = call.get("function") or call.get("custom") or {}
+    legacy = message.get("function_call")
+    for call in [*(message.get("tool_calls") or ()), *([{"function": legacy}] if legacy else ())]:
+        function = call.get("function") or call.get("custom") or {}
         parts.append(
             {
                 "type": "tool_call",
                 "id": call.get("id"),
-                "name": asked.get("name"),
-                "arguments": asked.get("arguments", asked.get("input")),
+                "name": function.get("name"),
+                "arguments": function.get("arguments", function.get("input")),
             }
         )
     return parts

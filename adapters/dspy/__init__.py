@@ -1,4 +1,4 @@
-"""Thinking rewards for DSPy: a reward function for its ``BestOfN`` and ``Refine``, and an LM that asks another n times.
+"""Thinking rewards for DSPy: a reward function for ``BestOfN`` and ``Refine``, and an LM that asks another n times.
 
 ::
 

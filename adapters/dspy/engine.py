@@ -9,7 +9,7 @@ from typing import Any
 import dspy
 from dspy import lm15
 
-from me2sdk.adapters._shared import Answered, Settings, abest_native, best_native, record
+from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native, best_native, record
 from me2sdk.adapters.dspy.messages import answered, question
 from me2sdk.schema import BestOfNResult
 
@@ -17,11 +17,11 @@ __all__ = ["AsyncEngine", "Engine", "results"]
 
 
 class _BestOfN:
-    """What both engines share. DSPy asks an engine what its model can do."""
+    """Shared by both engines: DSPy asks an engine what its model supports."""
 
-    def __init__(self, lm: Any, choice: Settings) -> None:
+    def __init__(self, lm: Any, config: WrapperConfig) -> None:
         self._lm = lm
-        self._choice = choice
+        self._config = config
 
     @property
     def supports_function_calling(self) -> bool:
@@ -47,13 +47,13 @@ class Engine(_BestOfN):
     """Answers a request with the best of n answers."""
 
     def complete(self, request: Any) -> Any:
-        """The best answer, with the usage of all of them and the result in its ``provider_data``."""
+        """The best answer, with the usage of all answers, and the result in its ``provider_data``."""
 
         def ask() -> Answered[Any]:
-            with _unheard():
+            with _unobserved():
                 return answered(self._lm(self._request(request), cache=False))
 
-        return _chosen(*best_native(question(request), ask, self._choice))
+        return _chosen(*best_native(question(request), ask, self._config))
 
     def stream(self, request: Any) -> Iterator[Any]:
         """The events of the best answer."""
@@ -67,13 +67,13 @@ class AsyncEngine(_BestOfN):
     """`Engine` for asynchronous calls."""
 
     async def complete(self, request: Any) -> Any:
-        """The best answer, with the usage of all of them and the result in its ``provider_data``."""
+        """The best answer, with the usage of all answers, and the result in its ``provider_data``."""
 
         async def ask() -> Answered[Any]:
-            with _unheard():
+            with _unobserved():
                 return answered(await self._lm.acall(self._request(request), cache=False))
 
-        return _chosen(*await abest_native(question(request), ask, self._choice))
+        return _chosen(*await abest_native(question(request), ask, self._config))
 
     async def stream(self, request: Any) -> AsyncIterator[Any]:
         """The events of the best answer."""
@@ -84,15 +84,15 @@ class AsyncEngine(_BestOfN):
         """Nothing to close: the LM belongs to the caller."""
 
 
-def _unheard() -> Any:
-    """Candidates are not streamed, and their tokens and turns are counted with the chosen answer."""
+def _unobserved() -> Any:
+    """No streaming of candidates; their tokens and turns are counted with the chosen answer."""
     return dspy.context(send_stream=None, usage_tracker=None, caller_modules=[])
 
 
 def results(response: Any) -> Iterator[BestOfNResult]:
-    """The results that stand in the response of a history's entry."""
-    for one in response if isinstance(response, tuple) else (response,):
-        found = (getattr(one, "provider_data", None) or {}).get("me2sdk")
+    """The results in the response of an entry of the history."""
+    for item in response if isinstance(response, tuple) else (response,):
+        found = (getattr(item, "provider_data", None) or {}).get("me2sdk")
         if found is not None:
             yield BestOfNResult.model_validate(found)
 

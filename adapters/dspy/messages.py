@@ -17,13 +17,13 @@ _MARKER = re.compile(r"^\[\[ ## (\w+) ## \]\][ \t]*", re.MULTILINE)
 
 
 def as_message(outputs: dict[str, str], reasoning: str | None) -> Message:
-    """Output fields as an assistant message; a single one besides the reasoning is the final answer."""
-    said = {name: value for name, value in outputs.items() if value.strip()}
-    thought = {"reasoning_content": said.pop(reasoning)} if reasoning in said else {}
-    if reasoning in outputs and len(said) == 1:
-        content = f"Final answer: {next(iter(said.values()))}"
+    """Output fields as an assistant message; a single field besides the reasoning is the final answer."""
+    filled = {name: value for name, value in outputs.items() if value.strip()}
+    thought = {"reasoning_content": filled.pop(reasoning)} if reasoning in filled else {}
+    if reasoning in outputs and len(filled) == 1:
+        content = f"Final answer: {next(iter(filled.values()))}"
     else:
-        content = "\n".join(f"{name}: {value}" for name, value in said.items())
+        content = "\n".join(f"{name}: {value}" for name, value in filled.items())
     return {"role": "assistant", "content": content, **thought}
 
 
@@ -35,7 +35,7 @@ def question(request: Any) -> list[Message]:
 
 
 def _text(parts: Any) -> str:
-    """The text of a message's parts and of tools' results; pictures and other files are left out."""
+    """The text of a message's parts and of tools' results; images and other files are skipped."""
     texts = [
         _text(part.content) if part.type == "tool_result" else getattr(part, "text", "") for part in parts
     ]
@@ -43,7 +43,7 @@ def _text(parts: Any) -> str:
 
 
 def answered(response: Any) -> Answered[Any]:
-    """An answer as `me2sdk` reads it."""
+    """A response of DSPy in the form that `abest_native` reads."""
     parts = response.message.parts
     texts = [part.text for part in parts if isinstance(part, lm15.TextPart)]
     thoughts = [part.text for part in parts if isinstance(part, lm15.ThinkingPart) and part.text]
@@ -52,14 +52,14 @@ def answered(response: Any) -> Answered[Any]:
         {"id": call.id, "function": {"name": call.name, "arguments": json.dumps(call.input)}}
         for call in response.tool_calls
     ]
-    said = _read("".join(texts))
+    message = _read("".join(texts))
     if thoughts:
-        said["reasoning_content"] = "\n\n".join(thoughts)
+        message["reasoning_content"] = "\n\n".join(thoughts)
     if refused := [part.text for part in parts if part.type == "refusal"]:
-        said["refusal"] = "\n".join(refused)
+        message["refusal"] = "\n".join(refused)
     return Answered(
         response,
-        {**said, **({"tool_calls": calls} if calls else {})},
+        {**message, **({"tool_calls": calls} if calls else {})},
         finish_reason=finished(response.finish_reason),
         prompt_tokens=response.usage.input_tokens,
         completion_tokens=response.usage.output_tokens,
@@ -67,7 +67,7 @@ def answered(response: Any) -> Answered[Any]:
 
 
 def _read(text: str) -> Message:
-    """A completion in the form that DSPy's chat or JSON adapter asks for, as a message; other text as it is."""
+    """A completion as a message: fields in the format of DSPy's chat or JSON adapter, or plain text."""
     pieces = _MARKER.split(text)
     found: Any = dict(zip(pieces[1::2], (piece.strip() for piece in pieces[2::2]), strict=True))
     if not found:

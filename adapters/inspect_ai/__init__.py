@@ -6,8 +6,8 @@
 
     inspect eval task.py --solver me2sdk/best_of_n -S n=8
 
-The log holds every candidate as a model event. Each answer that was chosen has the `BestOfNResult` in its message
-(``BestOfNResult.model_validate(message.metadata["me2sdk"])``), and the sample's store has the rewards of the last
+The log holds every candidate as a model event. The message of each chosen answer holds the `BestOfNResult`
+(``BestOfNResult.model_validate(message.metadata["me2sdk"])``). The sample's store holds the rewards of the last
 choice, best first, as ``me2sdk_rewards``.
 """
 

@@ -1,4 +1,4 @@
-"""Inspect's messages and outputs in the form in which questions and traces are read."""
+"""Inspect's messages and outputs in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["answered", "as_message"]
 
 
 def answered(output: ModelOutput) -> Answered[ModelOutput]:
-    """An output as `Answered`."""
+    """An output in the form that `abest_native` reads."""
     return Answered(
         output,
         as_message(output.message),
@@ -26,7 +26,7 @@ def answered(output: ModelOutput) -> Answered[ModelOutput]:
 
 
 def as_message(message: ChatMessage) -> Message:
-    """A message in OpenAI's form; pictures and other files are left out."""
+    """A message in OpenAI's form; images and other files are skipped."""
     turn: Message = {"role": message.role, "content": message.text}
     if message.role == "tool":
         turn["tool_call_id"] = message.tool_call_id

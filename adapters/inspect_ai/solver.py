@@ -8,7 +8,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, Literal
 
-from me2sdk.adapters._shared import Answered, Settings, abest_native, record
+from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native, record
 from me2sdk.adapters.inspect_ai.messages import answered, as_message
 from me2sdk.sampling import arerank
 from me2sdk.schema import Select
@@ -45,27 +45,28 @@ def best_of_n(
 ) -> Solver:
     """Ask the task's model n times and go on with the best-reasoned answer, in place of ``generate()``.
 
-    A sample fails only if all n requests do, with the first error. If a limit of the sample is reached meanwhile, the
-    best of what came back becomes its output before it ends.
+    A sample fails, with the first error, only if all n requests fail. If a limit of the sample is reached meanwhile,
+    its output is the best of the answers so far.
 
     Args:
-        n: answers to sample for each turn.
+        n: answers to sample per turn.
         scorer: as in `best_of_n` of me2sdk.
         select: as in `best_of_n` of me2sdk.
-        tool_calls: as for Inspect's ``generate()``: "loop" asks again, n times, until no tool is called.
+        tool_calls: as for Inspect's ``generate()``: "loop" asks again, n times per turn, until no tool is called.
         **config: options of generation, such as ``temperature=0.8``.
 
     Raises:
         ConfigurationError: n is below 1.
     """
-    settings = Settings(n, scorer, select, max_concurrency=n)  # Inspect's max_connections bounds them
+    # Inspect's max_connections bounds the calls in flight.
+    wrapper = WrapperConfig(n=n, scorer=scorer, select=select, max_concurrency=n)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
-        # From Inspect's cache all n answers would be the same.
+        # With Inspect's cache all n answers would be the same.
         request = partial(generate, tool_calls="none", cache=False, **config)
         tool_choice = state.tool_choice
         while True:
-            await _turn(state, request, tool_choice, replace(settings, model=str(state.model)))
+            await _turn(state, request, tool_choice, replace(wrapper, model=str(state.model)))
             if state.completed or tool_calls == "none" or not state.output.message.tool_calls:
                 return state
             messages, output = await execute_tools(state.messages, state.tools)
@@ -74,28 +75,30 @@ def best_of_n(
             if state.completed or tool_calls == "single":
                 return state
             if isinstance(tool_choice, ToolFunction):
-                tool_choice = "auto"  # or the forced call would be made for ever
+                tool_choice = "auto"  # else the forced call would repeat for ever
 
     return solve
 
 
-async def _turn(state: TaskState, request: Any, tool_choice: ToolChoice | None, settings: Settings) -> None:
-    """One answer of the model, chosen from several, as the state's output and last message."""
+async def _turn(
+    state: TaskState, request: Any, tool_choice: ToolChoice | None, wrapper: WrapperConfig
+) -> None:
+    """Sample one turn; the best answer becomes the state's output and last message."""
     limits: list[LimitExceededError] = []
 
     async def ask() -> Answered[ModelOutput]:
-        alone = copy.copy(state)
-        alone.messages, alone.tool_choice = list(state.messages), tool_choice
+        own = copy.copy(state)
+        own.messages, own.tool_choice = list(state.messages), tool_choice
         try:
-            return answered((await request(alone)).output)
+            return answered((await request(own)).output)
         except LimitExceededError as error:
             limits.append(error)
             raise
 
-    result, best, arrived = await abest_native([as_message(m) for m in state.messages], ask, settings)
+    result, best, arrived = await abest_native([as_message(m) for m in state.messages], ask, wrapper)
     usages = [output.usage for output in arrived if output.usage]
     metadata = {**(best.message.metadata or {}), "me2sdk": record(result)}
-    # Copies, since the log's model events hold the originals.
+    # Copies, since the model events of the log hold the originals.
     message = best.message.model_copy(update={"metadata": metadata})
     choices = [best.choices[0].model_copy(update={"message": message}), *best.choices[1:]]
     usage = sum(usages, ModelUsage()) if usages else None
@@ -108,9 +111,9 @@ async def _turn(state: TaskState, request: Any, tool_choice: ToolChoice | None, 
 
 @register_scorer(metrics=[mean(), stderr()])
 def thinking_reward(scorer: str | Scorer = "mini") -> InspectScorer:
-    """Score how well the last answer is reasoned: the raw reward of a scorer of me2sdk, whatever the target.
+    """Score how well the last answer is reasoned: the raw reward of a scorer of me2sdk. The target is not used.
 
-    A sample without any text to judge stays unscored. Only differences between rewards of one scorer mean something.
+    A sample without text stays unscored. Only differences between rewards of the same scorer mean something.
 
     Args:
         scorer: as in `best_of_n` of me2sdk.
@@ -118,8 +121,8 @@ def thinking_reward(scorer: str | Scorer = "mini") -> InspectScorer:
 
     async def score(state: TaskState, target: Target) -> Score:
         answer = state.output.message if state.output.choices else ChatMessageAssistant(content="")
-        asked = [as_message(m) for m in takewhile(lambda m: m.id != answer.id, state.messages)]
-        result = await arerank(asked or None, [as_message(answer)], scorer=scorer)
+        question = [as_message(m) for m in takewhile(lambda m: m.id != answer.id, state.messages)]
+        result = await arerank(question or None, [as_message(answer)], scorer=scorer)
         if not result.candidates:
             return Score(value=float("nan"), explanation=result.failures[0].message)
         best = result.best

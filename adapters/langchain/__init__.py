@@ -1,4 +1,4 @@
-"""Best of n for LangChain: a chat model that asks another one n times, and a reranker for answers that one has.
+"""Best of n for LangChain: a chat model that asks another model n times, and a reranker for existing answers.
 
 ::
 
@@ -7,8 +7,8 @@
     answer.response_metadata["me2sdk"]      # candidates, rewards, failures: BestOfNResult.model_validate reads it
     answer.usage_metadata                   # the sum over all candidates
 
-``model_name`` is taken out of the answer's ``response_metadata``, since LangChain's counters of tokens, which see
-the candidates as runs of their own, would count them twice. The record names the model of each candidate.
+The answer's ``response_metadata`` has no ``model_name``: LangChain's token counters see each candidate as a run of its
+own, and would count them twice. The record names the model of each candidate.
 """
 
 from __future__ import annotations

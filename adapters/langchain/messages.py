@@ -1,4 +1,4 @@
-"""LangChain's chat models and messages, as `me2sdk.adapters.langchain` needs them."""
+"""LangChain's chat models and messages: settings for sampling, and OpenAI's form."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["answered", "arguments", "as_chunk", "assistant", "chosen", "for_samp
 
 
 def for_sampling(model: Any) -> Any:
-    """A model as candidates are asked of it.
+    """A copy of a model to sample candidates from.
 
-    Its cache is off, since it would return one answer n times, and it does not stream, since an application that
-    listens to the tokens of all models would see those of every candidate.
+    Its cache is off, since it would return one answer n times. It does not stream, since an application that listens
+    to the tokens of all models would see those of every candidate.
     """
     if isinstance(model, BaseChatModel):
         off = {"cache": False, "disable_streaming": True}
@@ -39,7 +39,7 @@ def for_sampling(model: Any) -> Any:
 
 
 def identity(model: Any) -> dict[str, Any]:
-    """What tells a model from another, in a cache and in traces."""
+    """What identifies a model in a cache and in traces."""
     if isinstance(model, BaseChatModel):
         return {"type": model._llm_type, **model._identifying_params}
     if isinstance(model, RunnableBindingBase):
@@ -48,22 +48,21 @@ def identity(model: Any) -> dict[str, Any]:
 
 
 def arguments(stop: list[str] | None, run_manager: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """What to call the wrapped model with: candidates are runs below that of the wrapper.
+    """The arguments of a call of the wrapped model. Candidates are child runs of the wrapper's run.
 
-    LangGraph's message streams leave out what is tagged "nostream".
+    LangGraph's message streams skip runs with the tag "nostream".
     """
-    config = {"tags": ["nostream"], **({"callbacks": _below(run_manager)} if run_manager else {})}
+    config = {"tags": ["nostream"], **({"callbacks": _child_callbacks(run_manager)} if run_manager else {})}
     given = {name: value for name, value in kwargs.items() if name != "stream"}
     return {"config": config, **({} if stop is None else {"stop": stop}), **given}
 
 
-def _below(run: Any) -> Any:
-    """The callbacks of a model's run for runs below it."""
+def _child_callbacks(run: Any) -> Any:
+    """The callbacks of a run for its child runs."""
     manager = AsyncCallbackManager if isinstance(run, AsyncCallbackManagerForLLMRun) else CallbackManager
     handlers, tags = list(run.inheritable_handlers), list(run.inheritable_tags)
-    metadata = {
-        k: v for k, v in run.inheritable_metadata.items() if not k.startswith("ls_")
-    }  # of the model itself
+    # Keys with "ls_" describe the model itself.
+    metadata = {k: v for k, v in run.inheritable_metadata.items() if not k.startswith("ls_")}
     return manager(
         handlers=handlers,
         inheritable_handlers=list(handlers),
@@ -76,17 +75,17 @@ def _below(run: Any) -> Any:
 
 
 def answered(message: Any) -> Answered[AIMessage]:
-    """An answer of the wrapped model as `me2sdk` reads it.
+    """An answer of the wrapped model in the form that `abest_native` reads.
 
     Raises:
-        ConfigurationError: it is no message.
+        ConfigurationError: it is not a message.
     """
     if not isinstance(message, AIMessage):
         raise ConfigurationError(
             f"The model returned a {type(message).__name__}. Wrap a chat model, not a chain."
         )
-    said = message.response_metadata
-    reasons = (said.get(name) for name in ("finish_reason", "stop_reason", "done_reason"))
+    metadata = message.response_metadata
+    reasons = (metadata.get(name) for name in ("finish_reason", "stop_reason", "done_reason"))
     usage = message.usage_metadata
     return Answered(
         message,
@@ -101,11 +100,10 @@ def assistant(message: AIMessage) -> Message:
     """A message of any provider as an assistant message in OpenAI's form."""
     parts: dict[str, list[str]] = {"text": [], "reasoning": [], "refusal": []}
     for block in message.content_blocks:
-        own: Any = (
-            block.get("value") if block["type"] == "non_standard" else block
-        )  # refusals, in older versions
-        if isinstance(own, dict) and (kind := own.get("type")) in parts:
-            parts[kind].append(str(own.get(kind) or ""))
+        # Older versions hold refusals in blocks that are not standard.
+        part: Any = block.get("value") if block["type"] == "non_standard" else block
+        if isinstance(part, dict) and (kind := part.get("type")) in parts:
+            parts[kind].append(str(part.get(kind) or ""))
     calls = [
         {"id": c["id"], "function": {"name": c["name"], "arguments": json.dumps(c["args"], default=str)}}
         for c in message.tool_calls
@@ -127,7 +125,7 @@ def chosen(result: BestOfNResult, best: AIMessage, arrived: list[AIMessage]) -> 
     usages = [message.usage_metadata for message in arrived if message.usage_metadata]
     metadata = {name: value for name, value in best.response_metadata.items() if name != "model_name"}
     update = {
-        # LangChain's own ids name a run: let it put in that of the wrapper.
+        # An id that LangChain made names a run: None lets it put in that of the wrapper.
         "id": None if str(best.id).startswith("lc_run-") else best.id,
         "usage_metadata": reduce(add_usage, usages) if usages else None,
         "response_metadata": {**metadata, "me2sdk": record(result)},

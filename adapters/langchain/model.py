@@ -1,4 +1,4 @@
-"""LangChain chat models that ask another model n times."""
+"""A LangChain chat model that asks another model n times."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import PrivateAttr, field_validator, model_validator
 
-from me2sdk.adapters._shared import Answered, Settings, abest_native, best_native
+from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native, best_native
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Select
 
@@ -22,24 +22,23 @@ except ImportError as error:
     ) from error
 
 from me2sdk.adapters.langchain import messages as native
-from me2sdk.adapters.langchain.reranker import ReasoningReranker
 
-__all__ = ["BestOfNChatModel", "ReasoningReranker"]
+__all__ = ["BestOfNChatModel"]
 
 
 class BestOfNChatModel(BaseChatModel):
-    """Asks ``model`` n times for each call and returns its best-reasoned answer.
+    """Asks ``model`` n times per call and returns its best-reasoned answer.
 
-    If every call fails, the first error of the wrapped model is raised. The wrapped model's LangChain cache is left
-    out, or all candidates would be the same one; this model's own ``cache`` keeps the chosen answer. Streaming yields
-    the chosen answer, once it is chosen, as one chunk. Tools and structured output are those of the wrapped model.
+    If every call fails, the first error of the wrapped model is raised. The wrapped model's LangChain cache is not
+    used, or all candidates would be the same; this model's own ``cache`` keeps the chosen answer. Streaming yields the
+    chosen answer as one chunk. Tools and structured output are those of the wrapped model.
 
     Args:
         model: a chat model, or one with bound arguments, retries or fallbacks.
-        n: answers to sample for each call.
+        n: answers to sample per call.
         scorer: as in `best_of_n`.
         select: as in `best_of_n`.
-        max_concurrency: calls of the wrapped model in flight at most, for one answer.
+        max_concurrency: most calls of the wrapped model in flight, per answer.
     """
 
     model: Runnable[LanguageModelInput, AIMessage]
@@ -47,7 +46,7 @@ class BestOfNChatModel(BaseChatModel):
     scorer: Any = "mini"
     select: Select = "best"
     max_concurrency: int = 16
-    _settings: Settings = PrivateAttr()
+    _config: WrapperConfig = PrivateAttr()
 
     @field_validator("model", mode="before")
     @classmethod
@@ -60,7 +59,13 @@ class BestOfNChatModel(BaseChatModel):
     def _check(self) -> BestOfNChatModel:
         known = native.identity(self.model)
         name = str(known.get("model_name") or known.get("model") or known["type"])
-        self._settings = Settings(self.n, self.scorer, self.select, self.max_concurrency, name)
+        self._config = WrapperConfig(
+            n=self.n,
+            scorer=self.scorer,
+            select=self.select,
+            max_concurrency=self.max_concurrency,
+            model=name,
+        )
         return self
 
     @property
@@ -68,7 +73,7 @@ class BestOfNChatModel(BaseChatModel):
         return "me2sdk-best-of-n"
 
     @property
-    def _identifying_params(self) -> dict[str, Any]:  # also the key of LangChain's cache
+    def _identifying_params(self) -> dict[str, Any]:  # also the key in LangChain's cache
         scorer = self.scorer if isinstance(self.scorer, str) else repr(self.scorer)
         return {
             "n": self.n,
@@ -93,7 +98,7 @@ class BestOfNChatModel(BaseChatModel):
         return self._over(self.model.with_structured_output(schema, **kwargs))  # type: ignore[attr-defined,no-any-return]
 
     def _over(self, chain: Any) -> Any:
-        """A chain of LangChain's own making, with best of n in place of the model that it begins with."""
+        """A chain that LangChain built, with best of n in place of its first model."""
         if isinstance(chain, RunnableSequence):
             return RunnableSequence(self._over(chain.first), *chain.middle, chain.last)
         if isinstance(chain, RunnableParallel):  # include_raw=True
@@ -108,7 +113,7 @@ class BestOfNChatModel(BaseChatModel):
         def ask() -> Answered[AIMessage]:
             return native.answered(self.model.invoke(messages, **given))
 
-        return native.chosen(*best_native(convert_to_openai_messages(messages), ask, self._settings))
+        return native.chosen(*best_native(convert_to_openai_messages(messages), ask, self._config))
 
     async def _agenerate(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
@@ -118,13 +123,10 @@ class BestOfNChatModel(BaseChatModel):
         async def ask() -> Answered[AIMessage]:
             return native.answered(await self.model.ainvoke(messages, **given))
 
-        return native.chosen(*await abest_native(convert_to_openai_messages(messages), ask, self._settings))
+        return native.chosen(*await abest_native(convert_to_openai_messages(messages), ask, self._config))
 
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         yield native.as_chunk(self._generate(*args, **kwargs))
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         yield native.as_chunk(await self._agenerate(*args, **kwargs))
-
-
-ReasoningReranker.__module__ = __name__

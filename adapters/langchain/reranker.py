@@ -21,11 +21,11 @@ __all__ = ["ReasoningReranker"]
 
 
 class ReasoningReranker(BaseDocumentCompressor):
-    """Orders answers that one already has, best-reasoned first.
+    """Orders existing answers, best-reasoned first.
 
     As a compressor it orders documents whose text is an answer to the query. `as_runnable` does the same in a chain for
-    texts, messages and documents. The reward stands in a document's ``metadata["reward"]`` and a message's
-    ``response_metadata["reward"]``; it is None for what could not be scored. What is empty stands last.
+    texts, messages and documents. The reward is in a document's ``metadata["reward"]`` and in a message's
+    ``response_metadata["reward"]``; it is None for an answer that could not be scored. Empty answers come last.
 
     Args:
         scorer: as in `best_of_n`.

@@ -16,19 +16,19 @@ except ImportError as error:
 
 from me2sdk.scorers.local import as_configuration_error, pick_device, quiet_loading
 
-__all__ = ["CausalModel", "load"]
+__all__ = ["CausalModel", "load_causal_model"]
 
 
 class CausalModel(NamedTuple):
-    """A model with what decoding asks of it again and again.
+    """A model and what decoding needs to know about it.
 
     Attributes:
         name: folder or hub name.
         model: transformers' model, ready to generate.
         tokenizer: its tokenizer, with a chat template.
-        context: tokens that a prompt and an answer may have together.
-        ends: tokens after which an answer has no more text: ends of text, and padding.
-        pad: what fills rows that ended before others.
+        context: most tokens of a prompt and its answer together.
+        ends: tokens that end an answer: ends of text, and padding.
+        pad: token that fills answers that end before others.
     """
 
     name: str
@@ -39,8 +39,17 @@ class CausalModel(NamedTuple):
     pad: int
 
 
-def load(name: str, device: str, dtype: str | None) -> CausalModel:
-    """Read a model from safetensors. Raises `ConfigurationError` where that cannot be done."""
+def load_causal_model(name: str, device: str, dtype: str | None) -> CausalModel:
+    """Load a model from safetensors.
+
+    Args:
+        name: folder or hub name.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        dtype: name of a torch dtype; by default float32 on a CPU and bfloat16 elsewhere.
+
+    Raises:
+        ConfigurationError: it cannot be loaded, or has no chat template.
+    """
     where = pick_device(device)
     kind = getattr(torch, dtype or ("float32" if where.type == "cpu" else "bfloat16"), None)
     if not isinstance(kind, torch.dtype) or not kind.is_floating_point:

@@ -1,4 +1,4 @@
-"""Decoding with a causal language model: several rows together, watched token by token."""
+"""Decoding with a causal language model: several answers together, checked after each token."""
 
 from __future__ import annotations
 
@@ -11,65 +11,77 @@ import torch
 import transformers
 
 from me2sdk.adapters.litellm_provider.causal_model import CausalModel
-from me2sdk.adapters.litellm_provider.generator import (
-    Answers,
-    Halted,
-    OutOfContext,
-    Sampling,
-    Written,
+from me2sdk.adapters.litellm_provider.types import (
+    CompletionOutput,
+    GenerationStopped,
+    PromptTooLong,
+    RequestOutput,
+    SamplingParams,
 )
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Message
 from me2sdk.scorers.local import as_configuration_error
 
-__all__ = ["Watch", "decode"]
+__all__ = ["Monitor", "decode"]
 
-_SLACK = 64  # tokens looked at for a stop text beyond its own bytes, since one may hold less than a character
-# Not None, or the model's own numbers would be filled in, and warned of.
+_EXTRA_TOKENS = (
+    64  # searched for a stop text beyond its own bytes, since a token may hold less than a character
+)
+# Not None, since transformers would then fill in the model's own values and warn about them.
 _GREEDY = {"do_sample": False, "temperature": 1.0, "top_p": 1.0, "top_k": 50}
 _NEUTRAL = {"temperature": 1.0, "top_p": 1.0, "top_k": 0}
 
 
-class Watch(transformers.StoppingCriteria):  # type: ignore[misc]
-    """Looks at each new token: is anyone still waiting, has a stop text come, who wants to read along.
+class Monitor(transformers.StoppingCriteria):  # type: ignore[misc]
+    """After each token: stops if the caller or the deadline says so, finds stop texts, and streams new text.
 
-    Arguments as in `Generator.submit`.
+    Args:
+        loaded: the model.
+        stop: texts that end an answer.
+        stop_event: set by the caller to stop.
+        deadline: when to stop, on the monotonic clock; None for never.
+        on_text: called with new text of the first answer, or None.
     """
 
     def __init__(
         self,
         loaded: CausalModel,
         stop: tuple[str, ...],
-        halt: threading.Event,
+        stop_event: threading.Event,
         deadline: float | None,
         on_text: Callable[[str], None] | None,
     ) -> None:
-        self._loaded, self._stop, self._halt = loaded, stop, halt
+        self._loaded, self._stop, self._stop_event = loaded, stop, stop_event
         self._deadline, self._on_text = deadline, on_text
-        self._window = max((len(text.encode()) for text in stop), default=0) + _SLACK
-        self._shown = 0
-        self.prompt = 0  # tokens before the first new one
+        self._window = max((len(text.encode()) for text in stop), default=0) + _EXTRA_TOKENS
+        self._streamed = 0  # characters
+        self.prompt_tokens = 0
 
     def check(self) -> None:
-        """Raise `Halted` where nobody waits any more, TimeoutError where the time is over."""
-        if self._halt.is_set():
-            raise Halted("Nobody waits for this answer any more.")
+        """Check that the generation may go on.
+
+        Raises:
+            GenerationStopped: the caller stopped it.
+            TimeoutError: the deadline has passed.
+        """
+        if self._stop_event.is_set():
+            raise GenerationStopped("The caller stopped this generation.")
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise TimeoutError(f"{self._loaded.name} did not finish in time.")
 
     def __call__(self, ids: Any, scores: Any, **kwargs: Any) -> Any:
-        """Which rows are done."""
+        """Which answers are complete."""
         self.check()
         done = torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
         if self._stop:
-            for row, tail in enumerate(ids[:, self.prompt :][:, -self._window :].tolist()):
-                done[row] = self.cut(self.text(tail)) is not None
+            for row, tail in enumerate(ids[:, self.prompt_tokens :][:, -self._window :].tolist()):
+                done[row] = self.find_stop(self.text(tail)) is not None
         if self._on_text is not None:
-            self.show(self._ready(ids[0, self.prompt :].tolist()))
+            self.stream(self._final_text(ids[0, self.prompt_tokens :].tolist()))
         return done
 
     def text(self, tokens: list[int]) -> str:
-        """Tokens up to the end of the answer as text; markers of channels and thoughts stay in it."""
+        """The text of tokens up to the end of the answer; channel and thinking markers stay in it."""
         end = next((i for i, token in enumerate(tokens) if token in self._loaded.ends), len(tokens))
         return str(
             self._loaded.tokenizer.decode(
@@ -77,41 +89,55 @@ class Watch(transformers.StoppingCriteria):  # type: ignore[misc]
             )
         )
 
-    def cut(self, text: str) -> int | None:
+    def find_stop(self, text: str) -> int | None:
         """Where the first stop text begins, or None."""
         return min((place for stop in self._stop if (place := text.find(stop)) >= 0), default=None)
 
-    def show(self, text: str) -> None:
-        """Pass on what is new in the text of the first row."""
-        if self._on_text is not None and (new := text[self._shown :]):
+    def stream(self, text: str) -> None:
+        """Pass on what is new in the text of the first answer."""
+        if self._on_text is not None and (new := text[self._streamed :]):
             self._on_text(new)
-            self._shown = len(text)
+            self._streamed = len(text)
 
-    def _ready(self, tokens: list[int]) -> str:
-        """Text without what may still change: half a character, and what may become a stop text."""
+    def _final_text(self, tokens: list[int]) -> str:
+        """The text without an end that may still change: part of a character, or the start of a stop text."""
         text = self.text(tokens)
-        text = text[: self.cut(text)].rstrip("\ufffd")
-        held = [n for stop in self._stop for n in range(1, len(stop)) if text.endswith(stop[:n])]
-        return text[: len(text) - max(held, default=0)]
+        text = text[: self.find_stop(text)].rstrip("\ufffd")
+        starts = [n for stop in self._stop for n in range(1, len(stop)) if text.endswith(stop[:n])]
+        return text[: len(text) - max(starts, default=0)]
 
 
 def decode(
-    loaded: CausalModel, messages: list[Message], sampling: Sampling, seed: int, watch: Watch
-) -> Answers:
-    """Answer a chat. Raises `OutOfContext`, and what `Watch.check` does."""
-    watch.check()
+    loaded: CausalModel, messages: list[Message], params: SamplingParams, seed: int, monitor: Monitor
+) -> RequestOutput:
+    """Answer a chat.
+
+    Args:
+        loaded: the model.
+        messages: the chat.
+        params: how to sample.
+        seed: seed of the random numbers.
+        monitor: checks each token.
+
+    Raises:
+        PromptTooLong: the prompt leaves no room for an answer.
+        GenerationStopped: the caller stopped the generation.
+        TimeoutError: the deadline has passed.
+        ConfigurationError: the chat template does not take the messages, or the answers do not fit in memory.
+    """
+    monitor.check()
     with as_configuration_error(f"The chat template of {loaded.name}"):
         prompt = loaded.tokenizer.apply_chat_template(
             messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
         ).to(loaded.model.device)
-    watch.prompt = prompt["input_ids"].shape[1]
-    room = loaded.context - watch.prompt
+    monitor.prompt_tokens = prompt["input_ids"].shape[1]
+    room = loaded.context - monitor.prompt_tokens
     if room < 1:
-        raise OutOfContext(
-            f"The prompt has {watch.prompt} tokens; the context of {loaded.name} has {loaded.context}."
+        raise PromptTooLong(
+            f"The prompt has {monitor.prompt_tokens} tokens; the context of {loaded.name} has {loaded.context}."
         )
-    greedy = sampling.temperature == 0
-    rows = 1 if greedy else sampling.n  # greedy answers are all the same
+    greedy = params.temperature == 0
+    rows = 1 if greedy else params.n  # greedy answers are all the same
     devices = [loaded.model.device] if loaded.model.device.type == "cuda" else []
     try:
         with torch.inference_mode(), torch.random.fork_rng(devices):
@@ -119,35 +145,37 @@ def decode(
             ids = loaded.model.generate(
                 input_ids=prompt["input_ids"],
                 attention_mask=prompt["attention_mask"],
-                **(_GREEDY if greedy else _random(loaded, sampling)),
-                max_new_tokens=min(sampling.max_tokens, room),
+                **(_GREEDY if greedy else _sampling_arguments(loaded, params)),
+                max_new_tokens=min(params.max_tokens, room),
                 num_return_sequences=rows,
                 pad_token_id=loaded.pad,
-                stopping_criteria=transformers.StoppingCriteriaList([watch]),
+                stopping_criteria=transformers.StoppingCriteriaList([monitor]),
             )
     except torch.OutOfMemoryError as error:
         raise ConfigurationError(
             f"{rows} answers of {loaded.name} do not fit this device together. Ask for fewer, or lower max_tokens."
         ) from error
-    written = [_written(watch, loaded, row) for row in ids[:, watch.prompt :].tolist()]
-    watch.show(written[0].text)
-    return Answers(watch.prompt, written * (sampling.n if greedy else 1))
+    outputs = [_output(monitor, loaded, row) for row in ids[:, monitor.prompt_tokens :].tolist()]
+    monitor.stream(outputs[0].text)
+    return RequestOutput(monitor.prompt_tokens, outputs * (params.n if greedy else 1))
 
 
-def _random(loaded: CausalModel, sampling: Sampling) -> dict[str, Any]:
+def _sampling_arguments(loaded: CausalModel, params: SamplingParams) -> dict[str, Any]:
     own = loaded.model.generation_config
     chosen: dict[str, Any] = {"do_sample": True}
     for name, neutral in _NEUTRAL.items():
-        # One that does not sample names no numbers that were meant for sampling.
-        said = getattr(own, name, None) if own.do_sample else None
-        given = getattr(sampling, name)
-        chosen[name] = next(value for value in (given, said, neutral) if value is not None)
+        # Values of a generation config that does not sample are not meant for sampling.
+        default = getattr(own, name, None) if own.do_sample else None
+        given = getattr(params, name)
+        chosen[name] = next(value for value in (given, default, neutral) if value is not None)
     return chosen
 
 
-def _written(watch: Watch, loaded: CausalModel, tokens: list[int]) -> Written:
+def _output(monitor: Monitor, loaded: CausalModel, tokens: list[int]) -> CompletionOutput:
     end = next((i for i, token in enumerate(tokens) if token in loaded.ends), None)
-    text = watch.text(tokens)
-    cut = watch.cut(text)
+    text = monitor.text(tokens)
+    cut = monitor.find_stop(text)
     stopped = end is not None or cut is not None
-    return Written(text[:cut], "stop" if stopped else "length", len(tokens) if end is None else end + 1)
+    return CompletionOutput(
+        text[:cut], "stop" if stopped else "length", len(tokens) if end is None else end + 1
+    )

@@ -6,10 +6,10 @@ import functools
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from me2sdk.adapters.litellm_provider.local import Local, forget_models
-from me2sdk.adapters.litellm_provider.wire import last_pieces, piece, typed_errors, upstream_call
+from me2sdk.adapters.litellm_provider.local import LocalModels, unload_models
+from me2sdk.adapters.litellm_provider.wire import chunk, completion_arguments, final_chunks, litellm_errors
 from me2sdk.errors import ConfigurationError
-from me2sdk.llm import load
+from me2sdk.llm import load_litellm
 from me2sdk.sampling import drop_in
 from me2sdk.traces import refusal_of
 
@@ -17,14 +17,14 @@ __all__ = ["handlers", "register", "unregister"]
 
 
 def register() -> None:
-    """Tell LiteLLM of the providers ``me2`` and ``transformers``, for the whole process. A second time does nothing.
+    """Register the providers ``me2`` and ``transformers`` with LiteLLM for the whole process.
 
-    Call it again if ``litellm.custom_provider_map`` was replaced meanwhile.
+    A second call changes nothing, but is needed after ``litellm.custom_provider_map`` was replaced.
 
     Raises:
-        ConfigurationError: somebody else has registered a provider of one of these names.
+        ConfigurationError: another provider of one of these names is registered.
     """
-    litellm = load()
+    litellm = load_litellm()
     taken = {item["provider"]: item["custom_handler"] for item in litellm.custom_provider_map}
     for name, handler in handlers().items():
         if taken.get(name, handler) is not handler:
@@ -33,12 +33,12 @@ def register() -> None:
             )
         if name not in taken:
             litellm.custom_provider_map.append({"provider": name, "custom_handler": handler})
-    litellm.utils.custom_llm_setup()  # LiteLLM does so at its first call; before, it would not know that we take n
+    litellm.utils.custom_llm_setup()  # else LiteLLM does so at its first call, and refuses n before
 
 
 def unregister() -> None:
-    """Take both providers out of LiteLLM again; models that were loaded are let go."""
-    litellm = load()
+    """Remove both providers from LiteLLM and unload the models of this process."""
+    litellm = load_litellm()
     ours = handlers()
     litellm.custom_provider_map[:] = [
         item
@@ -47,13 +47,13 @@ def unregister() -> None:
     ]
     for names in (litellm.provider_list, litellm._custom_providers):
         names[:] = [name for name in names if name not in ours]
-    forget_models()
+    unload_models()
 
 
 @functools.cache
 def handlers() -> dict[str, Any]:
-    """The handlers by provider, ``litellm.CustomLLM`` objects: what LiteLLM's proxy is told of by name."""
-    base = load().CustomLLM
+    """The ``litellm.CustomLLM`` objects by provider, as LiteLLM's proxy takes them by name."""
+    base = load_litellm().CustomLLM
     return {name: type(own.__name__, (own, base), {})() for name, own in _OWN.items()}
 
 
@@ -66,39 +66,39 @@ class Reranker:
 
     def completion(self, **call: Any) -> Any:
         """Answer a call."""
-        with typed_errors(call["model"]):
-            return drop_in.completion(**upstream_call(call))
+        with litellm_errors(call["model"]):
+            return drop_in.completion(**completion_arguments(call))
 
     async def acompletion(self, **call: Any) -> Any:
         """Answer an awaited call."""
-        with typed_errors(call["model"]):
-            return await drop_in.acompletion(**upstream_call(call))
+        with litellm_errors(call["model"]):
+            return await drop_in.acompletion(**completion_arguments(call))
 
     def streaming(self, **call: Any) -> Iterator[Any]:
         """Stream the answer that was chosen."""
-        yield from _pieces(self.completion(**call))
+        yield from _chunks(self.completion(**call))
 
     async def astreaming(self, **call: Any) -> AsyncIterator[Any]:
         """Stream the answer that was chosen."""
-        for each in _pieces(await self.acompletion(**call)):
-            yield each
+        for item in _chunks(await self.acompletion(**call)):
+            yield item
 
 
-def _pieces(response: Any) -> Iterator[Any]:
+def _chunks(response: Any) -> Iterator[Any]:
     if len(response.choices) > 1:
-        raise load().exceptions.BadRequestError(
+        raise load_litellm().exceptions.BadRequestError(
             "A stream has one answer: leave n out, or ask without stream.", response.model, "me2sdk"
         )
     message = response.choices[0].message
     if reasoning := getattr(message, "reasoning_content", None):
-        yield piece(role="assistant", reasoning_content=reasoning)
+        yield chunk(role="assistant", reasoning_content=reasoning)
     calls = [{**call.model_dump(), "index": place} for place, call in enumerate(message.tool_calls or ())]
     fields = {"function_call": getattr(message, "function_call", None), "refusal": refusal_of(message)}
-    beside = {name: value for name, value in fields.items() if value}
-    said = piece(role="assistant", content=message.content or "", tool_calls=calls or None, **beside)
-    said._hidden_params = {name: response._hidden_params[name] for name in ("me2sdk", "response_cost")}
-    yield said
-    yield from last_pieces(response.choices[0].finish_reason, getattr(response, "usage", None))
+    extra = {name: value for name, value in fields.items() if value}
+    answer = chunk(role="assistant", content=message.content or "", tool_calls=calls or None, **extra)
+    answer._hidden_params = {name: response._hidden_params[name] for name in ("me2sdk", "response_cost")}
+    yield answer
+    yield from final_chunks(response.choices[0].finish_reason, getattr(response, "usage", None))
 
 
-_OWN = {"me2": Reranker, "transformers": Local}
+_OWN = {"me2": Reranker, "transformers": LocalModels}

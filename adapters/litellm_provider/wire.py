@@ -1,4 +1,4 @@
-"""What goes between LiteLLM and its custom providers: options that arrive, chunks and errors that leave."""
+"""Between LiteLLM and its custom providers: arguments in, responses, chunks and errors out."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ from typing import Any
 
 import httpx
 
-from me2sdk.adapters.litellm_provider.generator import Answers, OutOfContext
+from me2sdk.adapters.litellm_provider.types import PromptTooLong, RequestOutput
 from me2sdk.errors import ConfigurationError, GenerationError, ME2Error
-from me2sdk.llm import load, quiet
+from me2sdk.llm import load_litellm, quiet_litellm
 
-__all__ = ["fill", "last_pieces", "piece", "seconds_of", "typed_errors", "upstream_call", "usage_of"]
+__all__ = [
+    "chunk",
+    "completion_arguments",
+    "fill_response",
+    "final_chunks",
+    "litellm_errors",
+    "timeout_seconds",
+    "usage_of",
+]
 
 _BEST_OF = 8
-_OURS = ("best_of", "scorer", "select")
-_STREAM = ("stream", "stream_options")
-# LiteLLM keeps these from a custom provider's parameters, but the upstream's provider may need them.
+_OWN_OPTIONS = ("best_of", "scorer", "select")
+_STREAM_OPTIONS = ("stream", "stream_options")
+# LiteLLM leaves these out of a custom provider's parameters, but the upstream's provider may need them.
 _PASSED_ON = ("api_version", "organization", "region_name", "input_cost_per_token", "output_cost_per_token")
 _PASSED_ON_PREFIXES = ("aws_", "azure_", "vertex_", "watsonx_")
 _BY_STATUS = {
@@ -32,104 +40,104 @@ _BY_STATUS = {
     502: "BadGatewayError",
     503: "ServiceUnavailableError",
 }
-# Kinds of a 400 that routers treat in their own ways.
+# Kinds of a 400 that routers treat differently.
 _KINDS = ("ContextWindowExceededError", "ContentPolicyViolationError", "UnsupportedParamsError")
 
 
-def upstream_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `me2sdk.completion` for what LiteLLM tells a custom provider of a call."""
-    params = {name: value for name, value in call["optional_params"].items() if name not in _STREAM}
+def completion_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `me2sdk.completion` for the arguments with which LiteLLM calls a custom provider."""
+    params = {name: value for name, value in call["optional_params"].items() if name not in _STREAM_OPTIONS}
     body = dict(params.pop("extra_body", None) or {})
-    options = {name: source.pop(name) for source in (body, params) for name in _OURS if name in source}
+    options = {name: source.pop(name) for source in (body, params) for name in _OWN_OPTIONS if name in source}
     options["n"] = params.pop("n", None) or 1
     options.setdefault("best_of", max(_BEST_OF, options["n"]))
-    beside = {
+    passed_on = {
         name: value
         for name, value in (call["litellm_params"] or {}).items()
         if value is not None and (name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES))
     }
-    given = {
+    connection = {
         "api_base": call["api_base"],
         "api_key": call["api_key"],
-        "timeout": seconds_of(call["timeout"]),
+        "timeout": timeout_seconds(call["timeout"]),
         "extra_headers": call["headers"],
         "extra_body": body,
     }
-    known = {name: value for name, value in given.items() if value}
-    return {"model": call["model"], "messages": call["messages"], **beside, **params, **known, **options}
+    known = {name: value for name, value in connection.items() if value}
+    return {"model": call["model"], "messages": call["messages"], **passed_on, **params, **known, **options}
 
 
-def seconds_of(timeout: Any) -> float | None:
+def timeout_seconds(timeout: Any) -> float | None:
     """Seconds that a call may take, from a number, an ``httpx.Timeout`` or None."""
     value = timeout.read if isinstance(timeout, httpx.Timeout) else timeout
     return None if value is None else float(value)
 
 
-def usage_of(answers: Answers) -> Any:
-    """What a local model used, in LiteLLM's form."""
-    completion = sum(written.tokens for written in answers.written)
-    return load().Usage(
-        prompt_tokens=answers.prompt_tokens,
+def usage_of(result: RequestOutput) -> Any:
+    """The tokens of a local model's call, in LiteLLM's form."""
+    completion = sum(output.tokens for output in result.outputs)
+    return load_litellm().Usage(
+        prompt_tokens=result.prompt_tokens,
         completion_tokens=completion,
-        total_tokens=answers.prompt_tokens + completion,
+        total_tokens=result.prompt_tokens + completion,
     )
 
 
-def fill(response: Any, model: str, answers: Answers) -> Any:
+def fill_response(response: Any, model: str, result: RequestOutput) -> Any:
     """Put a local model's answers into LiteLLM's response."""
-    litellm = load()
-    with quiet():
+    litellm = load_litellm()
+    with quiet_litellm():
         response.choices = [
             litellm.Choices(
-                index=place, finish_reason=w.finish_reason, message=litellm.Message(content=w.text)
+                index=index, finish_reason=o.finish_reason, message=litellm.Message(content=o.text)
             )
-            for place, w in enumerate(answers.written)
+            for index, o in enumerate(result.outputs)
         ]
     response.model = model
-    response.usage = usage_of(answers)
-    response._hidden_params["response_cost"] = 0.0  # known: nobody is paid
+    response.usage = usage_of(result)
+    response._hidden_params["response_cost"] = 0.0  # a local model costs nothing
     return response
 
 
-def piece(*, finish_reason: str | None = None, **delta: Any) -> Any:
-    """A piece of a stream."""
-    types = load().types.utils
-    with quiet():  # Pydantic warns of LiteLLM's types when the first of a kind is made
+def chunk(*, finish_reason: str | None = None, **delta: Any) -> Any:
+    """A chunk of a stream."""
+    types = load_litellm().types.utils
+    with quiet_litellm():  # Pydantic warns about LiteLLM's types when the first chunk is made
         choice = types.StreamingChoices(index=0, delta=types.Delta(**delta), finish_reason=finish_reason)
         return types.ModelResponseStream(choices=[choice])
 
 
-def last_pieces(finish_reason: str | None, usage: Any) -> Iterator[Any]:
-    """The end of a stream. LiteLLM drops all of the very last piece but the reason, so usage has one of its own."""
-    last = piece(content="")
+def final_chunks(finish_reason: str | None, usage: Any) -> Iterator[Any]:
+    """The end of a stream. LiteLLM reads only the reason of the last chunk, so usage has a chunk of its own."""
+    last = chunk(content="")
     last.usage = usage
     yield last
-    yield piece(finish_reason=finish_reason or "stop")
+    yield chunk(finish_reason=finish_reason or "stop")
 
 
 @contextmanager
-def typed_errors(model: str) -> Iterator[None]:
-    """Turn what the SDK and a local model raise into LiteLLM's exceptions, with ours as ``__cause__``."""
+def litellm_errors(model: str) -> Iterator[None]:
+    """Raise LiteLLM's exceptions for errors of the SDK and of local models, with the original as ``__cause__``."""
     try:
         yield
     except (ME2Error, TimeoutError) as error:
-        raise _typed(error, model) from error
+        raise _litellm_error(error, model) from error
 
 
-def _typed(error: Exception, model: str) -> Exception:
-    exceptions = load().exceptions
+def _litellm_error(error: Exception, model: str) -> Exception:
+    exceptions = load_litellm().exceptions
     status: int | None = 500
     kind: str | None = None
     if isinstance(error, GenerationError):
         status, kind = error.status, error.error_type
     elif isinstance(error, ConfigurationError):
-        status, kind = 400, "ContextWindowExceededError" if isinstance(error, OutOfContext) else None
+        status, kind = 400, "ContextWindowExceededError" if isinstance(error, PromptTooLong) else None
     elif isinstance(error, TimeoutError):
         status = 408
     name = kind if kind in _KINDS else _BY_STATUS.get(status or 500, "InternalServerError")
     details: dict[str, Any] = {"message": str(error), "model": model, "llm_provider": "me2sdk"}
-    if name in ("PermissionDeniedError", "UnprocessableEntityError"):  # which ask for a response
+    if name in ("PermissionDeniedError", "UnprocessableEntityError"):  # these require a response
         request = httpx.Request("POST", "https://localhost/v1/chat/completions")
         details["response"] = httpx.Response(status or 500, request=request)
-    typed: Exception = getattr(exceptions, name)(**details)
-    return typed
+    litellm_error: Exception = getattr(exceptions, name)(**details)
+    return litellm_error

@@ -1,4 +1,4 @@
-"""Best of n for LlamaIndex: an LLM that asks another one n times, and a reranker of nodes that hold answers.
+"""Best of n for LlamaIndex: an LLM that asks another LLM n times, and a reranker of nodes that hold answers.
 
 ::
 

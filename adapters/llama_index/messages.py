@@ -18,7 +18,7 @@ _ROLES = {"chatbot": "assistant", "model": "assistant", "function": "tool"}
 
 
 def question(asked: Asked) -> Question:
-    """A chat in OpenAI's form; pictures and other files are left out."""
+    """A chat in OpenAI's form; images and other files are skipped."""
     if isinstance(asked, str):
         return asked
     return [{**as_message(m), "role": _ROLES.get(m.role.value, m.role.value)} for m in asked]
@@ -42,7 +42,7 @@ def as_message(message: ChatMessage) -> Message:
 
 def _call(call: Any) -> Any:
     if not isinstance(call, ToolCallBlock | ToolSelection):
-        return call  # of OpenAI's own form already
+        return call  # already in OpenAI's form
     given = call.tool_kwargs
     arguments = given if isinstance(given, str) else json.dumps(given, default=str)
     identifier = call.tool_call_id if isinstance(call, ToolCallBlock) else call.tool_id

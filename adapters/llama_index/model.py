@@ -1,11 +1,11 @@
-"""An LLM of LlamaIndex that asks another one n times."""
+"""A LlamaIndex LLM that asks another LLM n times."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from me2sdk.adapters._shared import Settings
+from me2sdk.adapters._shared import WrapperConfig
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Select
 
@@ -21,25 +21,24 @@ except ImportError as error:
     ) from error
 
 from me2sdk.adapters.llama_index import native as _native
-from me2sdk.adapters.llama_index.reranker import ReasoningReranker
 
-__all__ = ["BestOfNLLM", "ReasoningReranker"]
+__all__ = ["BestOfNLLM"]
 
 
 class BestOfNLLM(FunctionCallingLLM):
-    """Asks ``llm`` n times for each call and returns its best-reasoned answer.
+    """Asks ``llm`` n times per call and returns its best-reasoned answer.
 
-    If every call fails, the first error of the wrapped LLM is raised. Streaming yields the chosen answer, once it is
-    chosen, as one piece. Tools, structured predictions and agents work where they work with the wrapped LLM: its
-    metadata is passed on. ``additional_kwargs`` of an answer holds the result and the tokens of all candidates, and a
-    ``usage`` in ``raw``, which LlamaIndex counts tokens by, is their sum too.
+    If every call fails, the first error of the wrapped LLM is raised. Streaming yields the chosen answer as one chunk.
+    Tools, structured predictions and agents work if they work with the wrapped LLM, whose metadata is passed on.
+    ``additional_kwargs`` of an answer holds the result and the tokens of all candidates. A ``usage`` in ``raw``, from
+    which LlamaIndex counts tokens, is also their sum.
 
     Args:
         llm: the LLM to ask. Its retries, timeouts and callbacks hold; its callbacks see each candidate.
-        n: answers to sample for each call.
+        n: answers to sample per call.
         scorer: as in `best_of_n`.
         select: as in `best_of_n`.
-        max_concurrency: calls of the wrapped LLM in flight at most, for one answer.
+        max_concurrency: most calls of the wrapped LLM in flight, per answer.
     """
 
     llm: SerializeAsAny[LLM] = Field(exclude=True)  # it may hold a key
@@ -47,74 +46,82 @@ class BestOfNLLM(FunctionCallingLLM):
     scorer: Any = Field(default="mini", exclude=True)
     select: Select = "best"
     max_concurrency: int = 16
-    _settings: Settings = PrivateAttr()
+    _config: WrapperConfig = PrivateAttr()
 
     @model_validator(mode="before")
     @classmethod
     def _as_the_wrapped(cls, values: Any) -> Any:
-        return {**_native.prompting(values.get("llm")), **values} if isinstance(values, dict) else values
+        return (
+            {**_native.prompt_settings(values.get("llm")), **values} if isinstance(values, dict) else values
+        )
 
     @model_validator(mode="after")
     def _check(self) -> BestOfNLLM:
         name = self.llm.metadata.model_name
         name = self.llm.class_name() if name == "unknown" else name
-        self._settings = Settings(self.n, self.scorer, self.select, self.max_concurrency, name)
+        self._config = WrapperConfig(
+            n=self.n,
+            scorer=self.scorer,
+            select=self.select,
+            max_concurrency=self.max_concurrency,
+            model=name,
+        )
         return self
 
     @classmethod
     def class_name(cls) -> str:
-        """As LlamaIndex names it."""
+        """The class's name for LlamaIndex."""
         return "BestOfNLLM"
 
     @property
     def metadata(self) -> types.LLMMetadata:
-        """That of the wrapped LLM."""
+        """The metadata of the wrapped LLM."""
         return self.llm.metadata
 
     @llm_chat_callback()
     def chat(self, messages: Sequence[types.ChatMessage], **kwargs: Any) -> types.ChatResponse:
         """The best answer of n to a chat."""
-        return _native.best(self._settings, self.llm.chat, messages, **kwargs)
+        return _native.best(self._config, self.llm.chat, messages, **kwargs)
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[types.ChatMessage], **kwargs: Any) -> types.ChatResponseGen:
-        """The best answer of n to a chat, as one piece."""
-        yield _native.piece(_native.best(self._settings, self.llm.chat, messages, **kwargs))
+        """The best answer of n to a chat, as one chunk."""
+        yield _native.chunk(_native.best(self._config, self.llm.chat, messages, **kwargs))
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[types.ChatMessage], **kwargs: Any) -> types.ChatResponse:
         """The best answer of n to a chat."""
-        return await _native.abest(self._settings, self.llm.achat, messages, **kwargs)
+        return await _native.abest(self._config, self.llm.achat, messages, **kwargs)
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Any, **kwargs: Any) -> types.ChatResponseAsyncGen:
-        """The best answer of n to a chat, as one piece."""
-        return _native.apiece(self._settings, self.llm.achat, messages, **kwargs)
+        """The best answer of n to a chat, as one chunk."""
+        return _native.achunk(self._config, self.llm.achat, messages, **kwargs)
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> types.CompletionResponse:
         """The best completion of n."""
-        return _native.best(self._settings, self.llm.complete, prompt, formatted=formatted, **kwargs)
+        return _native.best(self._config, self.llm.complete, prompt, formatted=formatted, **kwargs)
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
-        """The best completion of n, as one piece."""
+        """The best completion of n, as one chunk."""
         kwargs["formatted"] = formatted
-        yield _native.piece(_native.best(self._settings, self.llm.complete, prompt, **kwargs))
+        yield _native.chunk(_native.best(self._config, self.llm.complete, prompt, **kwargs))
 
     @llm_completion_callback()
     async def acomplete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> types.CompletionResponse:
         """The best completion of n."""
-        return await _native.abest(self._settings, self.llm.acomplete, prompt, formatted=formatted, **kwargs)
+        return await _native.abest(self._config, self.llm.acomplete, prompt, formatted=formatted, **kwargs)
 
     @llm_completion_callback()
     async def astream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> types.CompletionResponseAsyncGen:
-        """The best completion of n, as one piece."""
-        return _native.apiece(self._settings, self.llm.acomplete, prompt, formatted=formatted, **kwargs)
+        """The best completion of n, as one chunk."""
+        return _native.achunk(self._config, self.llm.acomplete, prompt, formatted=formatted, **kwargs)
 
     def _calling(self) -> FunctionCallingLLM:
         if not isinstance(self.llm, FunctionCallingLLM):
@@ -124,7 +131,7 @@ class BestOfNLLM(FunctionCallingLLM):
         return self.llm
 
     def _prepare_chat_with_tools(self, *args: Any, tool_required: bool = False, **kwargs: Any) -> Any:
-        kwargs["tool_required"] = tool_required  # LlamaIndex looks for it by name
+        kwargs["tool_required"] = tool_required  # LlamaIndex checks for this name
         return self._calling()._prepare_chat_with_tools_compat(*args, **kwargs)
 
     def _validate_chat_with_tools_response(self, *args: Any, **kwargs: Any) -> Any:
@@ -133,6 +140,3 @@ class BestOfNLLM(FunctionCallingLLM):
     def get_tool_calls_from_response(self, *args: Any, **kwargs: Any) -> list[ToolSelection]:
         """As the wrapped LLM reads them."""
         return self._calling().get_tool_calls_from_response(*args, **kwargs)
-
-
-ReasoningReranker.__module__ = __name__

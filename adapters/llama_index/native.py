@@ -1,4 +1,4 @@
-"""LlamaIndex's messages and answers, as `me2sdk.adapters.llama_index` needs them."""
+"""Best of n over the calls of a LlamaIndex LLM, and what its responses hold."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from llama_index.core.bridge.pydantic import BaseModel
 from llama_index.core.callbacks.token_counting import get_tokens_from_response
 from llama_index.core.llms.llm import LLM
 
-from me2sdk.adapters._shared import Answered, Settings, abest_native, best_native, finished, record
+from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native, best_native, finished, record
 from me2sdk.adapters.llama_index.messages import Asked, as_message, question
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import BestOfNResult
 
-__all__ = ["abest", "apiece", "best", "piece", "prompting"]
+__all__ = ["abest", "achunk", "best", "chunk", "prompt_settings"]
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 _PROMPT = ("prompt_tokens", "input_tokens", "prompt_token_count")
 _COMPLETION = ("completion_tokens", "output_tokens", "candidates_token_count")
 _TOTAL = ("total_tokens", "total_token_count")
-_PROMPTING = (
+_PROMPT_SETTINGS = (
     "completion_to_prompt",
     "messages_to_prompt",
     "output_parser",
@@ -31,46 +31,46 @@ _PROMPTING = (
 )
 
 
-def best(settings: Settings, call: Callable[..., R], asked: Asked, **kwargs: Any) -> R:
+def best(config: WrapperConfig, call: Callable[..., R], asked: Asked, **kwargs: Any) -> R:
     """The best of n answers of ``call(asked, **kwargs)``."""
-    return _chosen(*best_native(question(asked), lambda: _answered(call(asked, **kwargs)), settings))
+    return _chosen(*best_native(question(asked), lambda: _answered(call(asked, **kwargs)), config))
 
 
-async def abest(settings: Settings, call: Callable[..., Awaitable[R]], asked: Asked, **kwargs: Any) -> R:
-    """`best` of a call to be awaited."""
+async def abest(config: WrapperConfig, call: Callable[..., Awaitable[R]], asked: Asked, **kwargs: Any) -> R:
+    """`best` of an asynchronous call."""
 
     async def ask() -> Answered[R]:
         return _answered(await call(asked, **kwargs))
 
-    return _chosen(*await abest_native(question(asked), ask, settings))
+    return _chosen(*await abest_native(question(asked), ask, config))
 
 
-def piece(response: R) -> R:
-    """An answer as a stream of one piece."""
+def chunk(response: R) -> R:
+    """An answer as a stream of one chunk."""
     text = response.message.content if isinstance(response, ChatResponse) else response.text
     return response.model_copy(update={"delta": text or ""})
 
 
-async def apiece(
-    settings: Settings, call: Callable[..., Awaitable[R]], asked: Asked, **kwargs: Any
+async def achunk(
+    config: WrapperConfig, call: Callable[..., Awaitable[R]], asked: Asked, **kwargs: Any
 ) -> AsyncGenerator[R, None]:
-    """`abest` as a stream of one piece."""
-    yield piece(await abest(settings, call, asked, **kwargs))
+    """`abest` as a stream of one chunk."""
+    yield chunk(await abest(config, call, asked, **kwargs))
 
 
-def prompting(llm: Any) -> dict[str, Any]:
-    """What `LLM.predict` and the like read from the LLM that they are called on.
+def prompt_settings(llm: Any) -> dict[str, Any]:
+    """The settings that `LLM.predict` and other methods read from the LLM on which they are called.
 
     Raises:
-        ConfigurationError: ``llm`` is none.
+        ConfigurationError: ``llm`` is not an LLM.
     """
     if not isinstance(llm, LLM):
         raise ConfigurationError(f"llm must be a LlamaIndex LLM, not a {type(llm).__name__}.")
-    return {name: getattr(llm, name) for name in _PROMPTING}
+    return {name: getattr(llm, name) for name in _PROMPT_SETTINGS}
 
 
 def _chosen(result: BestOfNResult, best: R, arrived: list[R]) -> R:
-    """The best answer with the tokens of all of them and the result, where LlamaIndex looks for them."""
+    """The best answer, with the result and the tokens of all answers in the fields that LlamaIndex reads."""
     extra = {**best.additional_kwargs, "me2sdk": record(result)}
     tokens = [count for response in arrived for count in _tokens(response)]
     if None in tokens:
@@ -103,10 +103,10 @@ def _answered(response: R) -> Answered[R]:
 
 
 def _tokens(response: ChatResponse | CompletionResponse) -> tuple[int | None, int | None]:
-    """Tokens of the prompt and of the answer, or None where the LLM does not say."""
+    """Tokens of the prompt and of the answer, or None if the LLM does not report them."""
     try:
         found = get_tokens_from_response(response)
-    except (AttributeError, TypeError, ValueError):  # raw is anything
+    except (AttributeError, TypeError, ValueError):  # raw can be anything
         found = (0, 0)
     names = ("prompt_tokens", "completion_tokens")
     prompt, completion = (
@@ -116,7 +116,7 @@ def _tokens(response: ChatResponse | CompletionResponse) -> tuple[int | None, in
 
 
 def _with_usage(raw: Any, counts: dict[str, int]) -> Any:
-    """What the provider sent, with these counts in its usage."""
+    """The provider's response, with these counts in its usage."""
     for name in ("usage", "usage_metadata"):
         usage = _get(raw, name)
         if isinstance(usage, dict | BaseModel) and isinstance(raw, dict | BaseModel):

@@ -18,7 +18,7 @@ __all__ = ["ReasoningReranker"]
 class ReasoningReranker(BaseNodePostprocessor):
     """Orders nodes whose text is an answer to the query, best-reasoned first.
 
-    A node's score becomes its reward, or None where it could not be scored. Empty nodes stand last.
+    A node's score becomes its reward, or None where it could not be scored. Empty nodes come last.
 
     Args:
         scorer: as in `best_of_n`.
@@ -32,7 +32,7 @@ class ReasoningReranker(BaseNodePostprocessor):
 
     @classmethod
     def class_name(cls) -> str:
-        """As LlamaIndex names it."""
+        """The class's name for LlamaIndex."""
         return "ReasoningReranker"
 
     def _postprocess_nodes(self, nodes: list[NodeWithScore], query_bundle: Any = None) -> list[NodeWithScore]:

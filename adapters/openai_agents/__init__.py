@@ -1,4 +1,4 @@
-"""Best of n for the OpenAI Agents SDK: a model that asks another one n times and returns its best-reasoned answer.
+"""Best of n for the OpenAI Agents SDK: a model that asks another model n times and returns its best answer.
 
 ::
 
@@ -6,7 +6,7 @@
     run = await Runner.run(agent, "What is 12 * 13?")
     run.raw_responses[-1].best_of_n     # the BestOfNResult: candidates with rewards, failures
 
-In a streamed run the result is ``event.data.response.best_of_n`` of the raw event "response.completed".
+In a streamed run the raw event "response.completed" holds it, as ``event.data.response.best_of_n``.
 ``RunConfig(model_provider=BestOfNProvider(n=8))`` wraps the models of all agents of a run.
 """
 

@@ -1,4 +1,4 @@
-"""A model of the OpenAI Agents SDK that asks another one n times."""
+"""A model of the OpenAI Agents SDK that asks another model n times."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Any
 
-from me2sdk.adapters._shared import Answered, Settings, abest_native
+from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native
 from me2sdk.adapters.openai_agents.responses import as_assistant, as_chat, is_cut_off
 from me2sdk.schema import Message, Select
 from me2sdk.scorers import Scorer
@@ -26,17 +26,17 @@ __all__ = ["BestOfNModel", "BestOfNProvider"]
 
 
 class BestOfNModel(Model):
-    """Asks ``model`` n times for each turn and returns its best-reasoned answer, with the usage of all answers.
+    """Asks ``model`` n times per turn and returns its best-reasoned answer, with the usage of all answers.
 
     If every request fails, the first error of the wrapped model is raised, so that retry policies still apply. A
-    streamed turn yields the events of the chosen answer, as the wrapped model sent them, once it is chosen.
+    streamed turn yields the events of the chosen answer as the wrapped model sent them, after it is chosen.
 
     Args:
         model: a model of the SDK, or the name of one for OpenAI's chat completions.
-        n: answers to sample for each turn.
+        n: answers to sample per turn.
         scorer: as in `best_of_n`.
         select: as in `best_of_n`.
-        max_concurrency: requests in flight at most, for one answer.
+        max_concurrency: most requests in flight, per answer.
 
     Raises:
         ConfigurationError: n is below 1.
@@ -54,27 +54,30 @@ class BestOfNModel(Model):
         provider = OpenAIProvider(use_responses=False)
         self.wrapped = provider.get_model(model) if isinstance(model, str) else model
         name = str(getattr(self.wrapped, "model", type(self.wrapped).__name__))
-        self._choice = Settings(n, scorer, select, max_concurrency, name)
-        for hidden in ("close", "get_retry_advice", "_cleanup_on_run_end"):  # by those of the base class
-            setattr(self, hidden, getattr(self.wrapped, hidden))
+        self._config = WrapperConfig(
+            n=n, scorer=scorer, select=select, max_concurrency=max_concurrency, model=name
+        )
+        # `__getattr__` is not called for these, which the base class defines.
+        for name in ("close", "get_retry_advice", "_cleanup_on_run_end"):
+            setattr(self, name, getattr(self.wrapped, name))
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the SDK asks its own models for."""
-        if name == "wrapped":  # not there yet
+        """Other attributes are those of the wrapped model."""
+        if name == "wrapped":  # not set yet
             raise AttributeError(name)
         return getattr(self.wrapped, name)
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
-        """Ask n times, return the best answer; called by the SDK."""
+        """Ask n times and return the best answer; called by the SDK."""
         question, limit = _read(args, kwargs)
 
         async def ask() -> Answered[ModelResponse]:
             response = await self.wrapped.get_response(*args, **kwargs)
-            # Chat completions of the SDK do not say why they ended.
+            # The SDK drops the finish reason of chat completions.
             full = limit is not None and response.usage.output_tokens >= limit
             return _answered(response, response.output, response.usage, full or is_cut_off(response.output))
 
-        result, best, arrived = await abest_native(question, ask, self._choice)
+        result, best, arrived = await abest_native(question, ask, self._config)
         best = replace(best, usage=_total(response.usage for response in arrived))
         best.best_of_n = result  # type: ignore[attr-defined]
         return best
@@ -91,19 +94,21 @@ class BestOfNModel(Model):
             done = [event.item for event in events if event.type == "response.output_item.done"]
             return _answered(events, end.output or done, end.usage, cut)
 
-        result, best, arrived = await abest_native(question, ask, self._choice)
+        result, best, arrived = await abest_native(question, ask, self._config)
         end = best[-1].response
         if usages := [events[-1].response.usage for events in arrived if events[-1].response.usage]:
             total = _total(Usage(**{name: getattr(one, name) for name in _COUNTS}) for one in usages)
             end.usage = ResponseUsage(**{name: getattr(total, name) for name in _COUNTS})
-            object.__setattr__(end.usage, "_agents_sdk_request_usages", usages)  # how the SDK counts several
+            object.__setattr__(
+                end.usage, "_agents_sdk_request_usages", usages
+            )  # from which the SDK counts requests
         end.best_of_n = result
         for event in best:
             yield event
 
 
 class BestOfNProvider(ModelProvider):
-    """Wraps the models of ``provider``, by default the SDK's own, as a `BestOfNModel` with these settings each."""
+    """Wraps each model of ``provider``, by default the SDK's own, as a `BestOfNModel` with these settings."""
 
     def __init__(self, provider: ModelProvider | None = None, **settings: Any) -> None:
         self.provider = provider or MultiProvider()
@@ -127,11 +132,12 @@ def _total(usages: Iterable[Usage]) -> Usage:
 
 
 def _read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Message] | str, int | None]:
-    """The question, and the most tokens that an answer may have."""
-    asked = _SIGNATURE.bind(None, *args, **kwargs).arguments
-    if asked.get("conversation_id"):
+    """The question, and the most tokens of an answer."""
+    arguments = _SIGNATURE.bind(None, *args, **kwargs).arguments
+    if arguments.get("conversation_id"):
         raise UserError("Each of n answers would be added to the conversation. Leave conversation_id out.")
-    return as_chat(asked["system_instructions"], asked["input"]) or "", asked["model_settings"].max_tokens
+    question = as_chat(arguments["system_instructions"], arguments["input"]) or ""
+    return question, arguments["model_settings"].max_tokens
 
 
 def _answered(native: Any, output: list[Any], usage: Any, cut: bool) -> Answered[Any]:

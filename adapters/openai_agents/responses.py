@@ -1,4 +1,4 @@
-"""Items of OpenAI's Responses API as chat messages, for what reads traces and questions."""
+"""Items of OpenAI's Responses API as chat messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["as_assistant", "as_chat", "is_cut_off"]
 def as_chat(instructions: str | None, items: str | Iterable[Any]) -> list[Message]:
     """A request as chat messages: text, reasoning, function calls and their outputs.
 
-    Pictures, files, and calls of tools that run at the provider are left out.
+    Images, files, and calls of tools that run at the provider are skipped.
 
     Args:
         instructions: the system's instructions, or None.
@@ -23,14 +23,14 @@ def as_chat(instructions: str | None, items: str | Iterable[Any]) -> list[Messag
     chat: list[Message] = [{"role": "system", "content": instructions}] if instructions else []
     if isinstance(items, str):
         return [*chat, {"role": "user", "content": items}]
-    said: list[dict[str, Any]] = []  # what the assistant said in a row is one message
+    turn: list[dict[str, Any]] = []  # consecutive items of the assistant are one message
     for item in map(_as_dict, items):
         role, kind = item.get("role"), item.get("type")
         if role == "assistant" or kind in ("reasoning", "function_call"):
-            said.append(item)
+            turn.append(item)
             continue
-        chat += _message(said)
-        said = []
+        chat += _message(turn)
+        turn = []
         if kind == "function_call_output":
             chat.append(
                 {"role": "tool", "tool_call_id": item.get("call_id"), "content": _text(item.get("output"))}
@@ -38,37 +38,34 @@ def as_chat(instructions: str | None, items: str | Iterable[Any]) -> list[Messag
         elif role:
             role = "system" if role == "developer" else role
             chat.append({"role": role, "content": _text(item.get("content"))})
-    return chat + _message(said)
+    return chat + _message(turn)
 
 
 def as_assistant(items: Iterable[Any]) -> Message:
-    """A response's output as one assistant message.
-
-    With ``reasoning_content``, ``tool_calls`` and ``refusal`` where it has them.
-    """
-    said = [
+    """A response's output as one assistant message with its ``reasoning_content``, ``tool_calls`` and ``refusal``."""
+    turn = [
         item for item in map(_as_dict, items) if item.get("type") in ("message", "reasoning", "function_call")
     ]
-    message = (_message(said) or [{"role": "assistant", "content": ""}])[0]
-    refusal = refusal_of({"content": [part for item in said for part in _parts(item.get("content"))]})
+    message = (_message(turn) or [{"role": "assistant", "content": ""}])[0]
+    refusal = refusal_of({"content": [part for item in turn for part in _parts(item.get("content"))]})
     return message if refusal is None else {**message, "refusal": refusal}
 
 
 def is_cut_off(items: Iterable[Any]) -> bool:
-    """Whether the output ends before its end."""
+    """Whether the output was cut off."""
     return any(_as_dict(item).get("status") == "incomplete" for item in items)
 
 
-def _message(said: list[dict[str, Any]]) -> list[Message]:
-    """One message of what the assistant said in a row; none of nothing."""
-    if not said:
+def _message(turn: list[dict[str, Any]]) -> list[Message]:
+    """Consecutive items of the assistant as one message, or none if there are none."""
+    if not turn:
         return []
     texts = [
-        _text(item.get("content")) for item in said if item.get("type") not in ("reasoning", "function_call")
+        _text(item.get("content")) for item in turn if item.get("type") not in ("reasoning", "function_call")
     ]
     thoughts = [
         _text(item.get("content")) or _text(item.get("summary"))
-        for item in said
+        for item in turn
         if item.get("type") == "reasoning"
     ]
     calls = [
@@ -76,7 +73,7 @@ def _message(said: list[dict[str, Any]]) -> list[Message]:
             "id": item.get("call_id"),
             "function": {"name": item.get("name"), "arguments": item.get("arguments")},
         }
-        for item in said
+        for item in turn
         if item.get("type") == "function_call"
     ]
     message: Message = {"role": "assistant", "content": "\n\n".join(filter(None, texts))}

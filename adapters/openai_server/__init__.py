@@ -2,11 +2,11 @@
 
 ::
 
-    from me2sdk.adapters.openai_server import ServerSettings, create_app, serve
+    from me2sdk.adapters.openai_server import ServerConfig, create_app, serve
 
-    settings = ServerSettings(models="openai/gpt-4o-mini", n=8)
-    serve(settings)                    # until SIGTERM or Ctrl-C
-    app = create_app(settings)         # or a Starlette app, to mount in your own
+    config = ServerConfig(models="openai/gpt-4o-mini", n=8)
+    serve(config)                    # until SIGTERM or Ctrl-C
+    app = create_app(config)         # or a Starlette app, to mount in your own
 
 ``POST /v1/chat/completions`` (stream and not), ``/v1/score``, ``/v1/rerank``, ``/v1/embeddings`` (SGLang's form);
 ``GET /v1/models``, ``/healthz``, ``/healthz/live``, ``/metrics``. How an answer was chosen stands in its field
@@ -15,11 +15,11 @@
 
 from __future__ import annotations
 
+from me2sdk.adapters.openai_server.config import ServerConfig, own_name
 from me2sdk.adapters.openai_server.server import create_app, serve, serving
-from me2sdk.adapters.openai_server.settings import ServerSettings, own_name
 
 __all__ = [
-    "ServerSettings",
+    "ServerConfig",
     "create_app",
     "own_name",
     "serve",

@@ -44,7 +44,7 @@ class _Strict(BaseModel):
 
 
 class Parameters(_Strict):
-    """What goes on to the upstream: parameters of OpenAI's chat API."""
+    """The parameters of OpenAI's chat API, which go to the upstream."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -89,7 +89,7 @@ class _Me2(_Strict):
 
 
 class ChatBody(Parameters):
-    """``POST /v1/chat/completions``. Fields that are not here are checked against what the operator allows."""
+    """``POST /v1/chat/completions``. Other fields are checked against those that the operator allows."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -102,7 +102,7 @@ class ChatBody(Parameters):
     scorer: str | None = None
     select: Select | None = None
     me2: _Me2 | None = None
-    # What OpenAI keeps with stored completions. Nothing is stored here, so these are read and left.
+    # OpenAI keeps these with stored completions. Nothing is stored here, so they are ignored.
     metadata: dict[str, Any] | None = None
     store: bool | None = None
 
@@ -141,7 +141,7 @@ class EmbeddingBody(BaseModel):
 
 
 def parse(kind: type[_Body], value: dict[str, Any]) -> _Body:
-    """A body of one kind.
+    """Read a body.
 
     Raises:
         ApiError: a field is missing, wrong or unknown; the message names it.
@@ -150,13 +150,13 @@ def parse(kind: type[_Body], value: dict[str, Any]) -> _Body:
         return kind.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        # Members of a union stand behind the field's own place; the field is what the client knows.
+        # The location also names members of a union; the client only knows the field.
         place = ".".join(str(part) for part in first["loc"][:1]) or "body"
         detail = ".".join(
             str(part) for part in first["loc"] if isinstance(part, int) or part in kind.model_fields
         )
-        said = first["msg"].removeprefix("Value error, ")
-        known = "" if first["type"] != "extra_forbidden" else " Leave it out."
+        message = first["msg"].removeprefix("Value error, ")
+        hint = " Leave it out." if first["type"] == "extra_forbidden" else ""
         raise ApiError(
-            400, f"{(detail or place)[:100]}: {said}.{known}", param=place[:100], code="invalid_field"
+            400, f"{(detail or place)[:100]}: {message}.{hint}", param=place[:100], code="invalid_field"
         ) from None

@@ -10,34 +10,32 @@ from typing import Any, cast, get_args
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from me2sdk.adapters.openai_server.answers import EventStream, JsonResponse, event
 from me2sdk.adapters.openai_server.bodies import PARAMETERS, ChatBody, parse
-from me2sdk.adapters.openai_server.core import Core, ServedScorer
+from me2sdk.adapters.openai_server.core import Core
 from me2sdk.adapters.openai_server.errors import ApiError
 from me2sdk.adapters.openai_server.http import in_time
-from me2sdk.adapters.openai_server.wire import Answer, chunks, completion
+from me2sdk.adapters.openai_server.responses import EventStream, JsonResponse, event
+from me2sdk.adapters.openai_server.wire import ChatAnswer, chunks, completion
 from me2sdk.errors import GenerationError, ScoringError
 from me2sdk.llm import LLM
-from me2sdk.sampling import sample
+from me2sdk.sampling import SelectionConfig, sample
 from me2sdk.schema import Message, Select
 
 __all__ = ["chat"]
 
-_FOR_SCORING = 0.1  # share of a request's time that is kept for what comes after the sampling, at most
-_MOST_FOR_SCORING = 5.0  # so many seconds
+_SCORING_SHARE = 0.1  # of a request's time, for what follows the sampling
+_MAX_SCORING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """A request, checked: what it says, else what its headers say, else what the operator says."""
+    """A checked request. Its fields win over its headers, and these over the configuration."""
 
     name: str
     llm: LLM
     messages: list[Message]
-    n: int
+    selection: SelectionConfig
     choices: int
-    scorer: ServedScorer
-    select: Select
     show_all: bool
     params: dict[str, Any]
 
@@ -49,7 +47,7 @@ async def chat(core: Core, headers: Headers, value: dict[str, Any], ends: float)
         core: what requests share.
         headers: the request's headers.
         value: its body.
-        ends: when its time is over, on the event loop's clock.
+        ends: its deadline, on the event loop's clock.
 
     Raises:
         ApiError: it cannot be answered.
@@ -60,14 +58,14 @@ async def chat(core: Core, headers: Headers, value: dict[str, Any], ends: float)
         return JsonResponse(completion(await _answer(core, plan, ends)))
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     events = _events(core, plan, ends, include_usage)
-    # What fails before the first comment is due still gets a status of its own.
+    # An error before the first comment is due still gets its own HTTP status.
     return EventStream(await anext(events), events)
 
 
 async def _events(core: Core, plan: _Plan, ends: float, include_usage: bool) -> AsyncGenerator[bytes, None]:
     work = asyncio.create_task(in_time(ends, _answer(core, plan, ends)))
     try:
-        while not (await asyncio.wait((work,), timeout=core.settings.keep_alive))[0]:
+        while not (await asyncio.wait((work,), timeout=core.config.keep_alive))[0]:
             yield b": sampling candidates\n\n"
         for chunk in chunks(work.result(), include_usage):
             yield event(chunk)
@@ -77,29 +75,27 @@ async def _events(core: Core, plan: _Plan, ends: float, include_usage: bool) -> 
         await asyncio.gather(work, return_exceptions=True)
 
 
-async def _answer(core: Core, plan: _Plan, ends: float) -> Answer:
+async def _answer(core: Core, plan: _Plan, ends: float) -> ChatAnswer:
     await core.ready()
     left = ends - asyncio.get_running_loop().time()
-    deadline = left - min(_MOST_FOR_SCORING, _FOR_SCORING * left)
+    deadline = left - min(_MAX_SCORING_SECONDS, _SCORING_SHARE * left)
     params = {**plan.params, "deadline": deadline}
     try:
-        result, generations = await sample(
-            plan.llm, plan.messages, plan.n, plan.scorer, plan.select, 1, None, params
-        )
+        result, generations = await sample(plan.llm, plan.messages, plan.selection, params)
     except (GenerationError, ScoringError) as error:
         if error.partial is not None:
-            core.metrics.ranked(error.partial)
+            core.metrics.count_candidates(error.partial)
         raise
     finally:
-        core.metrics.spent(plan.llm.usage)
-    core.metrics.ranked(result)
-    return Answer(plan.name, plan.n, plan.choices, plan.show_all, result, generations)
+        core.metrics.count_usage(plan.llm.usage)
+    core.metrics.count_candidates(result)
+    return ChatAnswer(plan.name, plan.selection.n, plan.choices, plan.show_all, result, generations)
 
 
 def _plan(core: Core, headers: Headers, body: ChatBody) -> _Plan:
-    settings = core.settings
+    config = core.config
     extra = body.model_extra or {}
-    if unknown := sorted(set(extra) - settings.allow_params):
+    if unknown := sorted(set(extra) - config.allow_params):
         raise ApiError(
             400,
             f"This server does not take the parameter {unknown[0][:100]!r}. Leave it out, or ask its operator to "
@@ -111,25 +107,25 @@ def _plan(core: Core, headers: Headers, body: ChatBody) -> _Plan:
     n, where = _count(headers, body)
     choices = body.n or 1
     if n is None:
-        n, where = max(settings.n, choices), "n"
-    if n > settings.max_n:
-        raise ApiError(
-            400, f"{where} is at most {settings.max_n}; it is {n}.", param=where, code="n_too_large"
-        )
+        n, where = max(config.n, choices), "n"
+    if n > config.max_n:
+        raise ApiError(400, f"{where} is at most {config.max_n}; it is {n}.", param=where, code="n_too_large")
     if choices > n:
         raise ApiError(
             400, f"n is how many of the {n} candidates to return, so it cannot be {choices}.", param="n"
         )
-    scorer = core.chosen(body.scorer, headers)
+    selection = SelectionConfig(
+        n=n,
+        scorer=core.chosen(body.scorer, headers),
+        select=body.select or _select(headers) or config.select,
+    )
     given = body.model_dump(include=set(PARAMETERS), exclude_none=True)
     return _Plan(
         name=name,
         llm=llm,
         messages=body.messages,
-        n=n,
+        selection=selection,
         choices=choices,
-        scorer=scorer,
-        select=body.select or _select(headers) or settings.select,
         show_all=body.me2.candidates if body.me2 else headers.get("x-me2-candidates", "").lower() == "all",
         params={**given, **extra},
     )

@@ -1,60 +1,49 @@
-"""What the requests of a server share: models, scorers, places and counters."""
+"""Shared by the requests of a server: models, scorers, limits and metrics."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from me2sdk.adapters.openai_server.config import ServerConfig
 from me2sdk.adapters.openai_server.errors import ApiError
-from me2sdk.adapters.openai_server.limits import Gate
+from me2sdk.adapters.openai_server.limits import RequestLimiter
 from me2sdk.adapters.openai_server.metrics import Metrics
-from me2sdk.adapters.openai_server.settings import ServerSettings
-from me2sdk.errors import ConfigurationError
 from me2sdk.llm import LLM
-from me2sdk.sampling import ready
 from me2sdk.schema import Scores, Trace
-from me2sdk.scorers import Questions, RemoteTRMScorer, Scorer, TRMScorer, ask_scorer
+from me2sdk.scorers import Questions, Scorer, ask_scorer, load_scorer, open_scorer
 
 __all__ = ["Core", "ServedScorer"]
 
 
 class ServedScorer:
-    """A scorer under the name that clients know, on the clock.
+    """A scorer under the name that clients know, whose time is measured.
 
     Args:
         name: the name.
-        scorer: as in `ServerSettings.scorers`.
+        scorer: as in `ServerConfig.scorers`.
         metrics: where its time is counted.
 
     Raises:
         ConfigurationError: it is no scorer.
     """
 
-    def __init__(self, name: str, scorer: Any, metrics: Metrics) -> None:
-        if isinstance(scorer, str):
-            is_url = scorer.startswith(("http://", "https://"))
-            scorer = RemoteTRMScorer(scorer) if is_url else TRMScorer(scorer)
-        if not callable(getattr(scorer, "score", None)):
-            raise ConfigurationError(
-                f"The scorer {name!r} must be a name, a URL, or have score(question, traces); "
-                f"{type(scorer).__name__} has not."
-            )
+    def __init__(self, name: str, scorer: str | Scorer, metrics: Metrics) -> None:
         self.name = name
-        self._scorer: Scorer = scorer
+        self._scorer = open_scorer(scorer)
         self._seconds = metrics.scorer_seconds.labels(name)
 
     async def aload(self) -> None:
         """Load it, which can take minutes."""
-        await ready(self._scorer, "best")
+        await load_scorer(self._scorer)
 
     def score(self, question: Questions, traces: Sequence[Trace | str]) -> list[float]:
-        """As the scorer itself does."""
+        """The scores of the scorer."""
         return self._scorer.score(question, traces)
 
     async def ascore(self, question: Questions, traces: Sequence[Trace | str]) -> Scores:
-        """As the scorer itself does, in a thread where it has no coroutine."""
+        """The scores of the scorer, in a thread if it has no coroutine."""
         started = time.perf_counter()
         try:
             return await ask_scorer(self._scorer, question, traces)
@@ -63,12 +52,12 @@ class ServedScorer:
 
 
 class Core:
-    """What the requests of a server share.
+    """Shared by the requests of a server.
 
     Attributes:
-        settings: how the server is set up.
-        gate: places for requests.
-        metrics: counters.
+        config: the configuration.
+        limiter: slots for requests.
+        metrics: the metrics.
         scorers: the scorers by the names that clients know; the first is the default.
         models: the models in the same way, each a view of one `LLM`, so that limits, cache and budget hold for all.
         key: the bearer token to ask for, or None.
@@ -77,27 +66,27 @@ class Core:
         ConfigurationError: a model or scorer cannot work.
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
-        self.settings = settings
-        self.gate = Gate(settings.max_requests, settings.max_waiting)
-        self.metrics = Metrics(self.gate)
-        self.key = settings.api_key.get_secret_value() if settings.api_key else None
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.limiter = RequestLimiter(config.max_requests, config.max_waiting)
+        self.metrics = Metrics(self.limiter)
+        self.key = config.api_key.get_secret_value() if config.api_key else None
         self.scorers = {
-            name: ServedScorer(name, scorer, self.metrics) for name, scorer in settings.scorers.items()
+            name: ServedScorer(name, scorer, self.metrics) for name, scorer in config.scorers.items()
         }
         self.models: dict[str, LLM] = {}
-        if settings.models:
+        if config.models:
             llm = LLM(
-                next(iter(settings.models.values())),
-                max_concurrency=settings.max_concurrency,
-                timeout=settings.upstream_timeout,
-                max_retries=settings.max_retries,
-                total_timeout=settings.timeout,
-                cache=settings.cache,
-                budget=settings.budget,
-                **settings.params,
+                next(iter(config.models.values())),
+                max_concurrency=config.max_concurrency,
+                timeout=config.upstream_timeout,
+                max_retries=config.max_retries,
+                total_timeout=config.timeout,
+                cache=config.cache,
+                budget=config.budget,
+                **config.params,
             )
-            self.models = {name: llm.session(model) for name, model in settings.models.items()}
+            self.models = {name: llm.session(model) for name, model in config.models.items()}
         self._loading: asyncio.Task[None] | None = None
 
     @property
@@ -107,7 +96,7 @@ class Core:
         return task is not None and task.done() and not task.cancelled() and task.exception() is None
 
     def load(self) -> asyncio.Task[None]:
-        """Begin to load the scorers, and what the models need, if that has not begun."""
+        """Start to load the scorers, and what the models need, if that has not started."""
         if self._loading is None or self._loading.cancelled():
             self._loading = asyncio.create_task(self._load())
         return self._loading
@@ -130,7 +119,7 @@ class Core:
         """The scorer that a request names, or the default.
 
         Raises:
-            ApiError: it is not one of those that the operator allows.
+            ApiError: the operator does not allow it.
         """
         if name is None:
             return next(iter(self.scorers.values()))
@@ -144,7 +133,7 @@ class Core:
         """The scorer that a request names in its field ``scorer`` or its header ``x-me2-scorer``, or the default.
 
         Raises:
-            ApiError: it is not one of those that the operator allows.
+            ApiError: the operator does not allow it.
         """
         if field is not None:
             return self.scorer(field, "scorer")

@@ -1,4 +1,4 @@
-"""What clients are told where something fails: OpenAI's form, and no word of keys, addresses or code."""
+"""Errors as clients see them: in OpenAI's form, without keys, addresses or code."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ __all__ = ["ApiError", "api_error", "timed_out"]
 _log = logging.getLogger("me2sdk.server")
 _ADDRESS = re.compile(r"\b\w+://\S+|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b")
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_LIMITED_SECONDS = 5  # the upstream's own Retry-After has been waited for by then
+_RETRY_AFTER_SECONDS = 5  # the upstream's own Retry-After has been waited for by then
 _TOO_LONG, _FILTERED = "ContextWindowExceededError", "ContentPolicyViolationError"
 
 
 class ApiError(Exception):
-    """An answer that is an error.
+    """An error response.
 
     Args:
         status: HTTP status.
         message: what happened and what to do.
         code: OpenAI's name for it, or None.
         param: the field or header that is wrong, or None.
-        headers: headers of the answer.
+        headers: headers of the response.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ApiError(Exception):
 
 
 def api_error(error: Exception) -> ApiError:
-    """What to tell a client of ``error``. What it is not told goes to the log."""
+    """What a client sees of ``error``. What is left out goes to the log."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, InvalidTraceError):
@@ -66,7 +66,7 @@ def api_error(error: Exception) -> ApiError:
         return ApiError(500, "The server failed. Its log says why.")
     _log.warning("A request failed. %s: %s", type(error).__name__, error)
     if isinstance(error, GenerationError):
-        return _of_generation(error)
+        return _generation_error(error)
     if isinstance(error, BudgetExceeded):
         return _budget()
     if isinstance(error, ScoringError):
@@ -76,8 +76,8 @@ def api_error(error: Exception) -> ApiError:
     return ApiError(500, "The server failed. Its log says why.")
 
 
-def _of_generation(error: GenerationError) -> ApiError:
-    """Where every candidate failed in the same way, that is the answer; else the upstream is at fault."""
+def _generation_error(error: GenerationError) -> ApiError:
+    """If every candidate failed in the same way, that is the response; otherwise the upstream is at fault."""
     failures = error.partial.failures if error.partial else ()
     statuses = {failure.status for failure in failures} or {error.status}
     names: set[str | None] = {failure.error for failure in failures} or {error.error_type}
@@ -95,31 +95,30 @@ def _of_generation(error: GenerationError) -> ApiError:
             400, "The upstream refused the messages by its content policy.", code="content_filter"
         )
     if status in (400, 413, 422):
-        said = _ADDRESS.sub("[address]", text)
-        return ApiError(400, f"The upstream refused the request: {said}", code="upstream_refused")
+        reason = _ADDRESS.sub("[address]", text)
+        return ApiError(400, f"The upstream refused the request: {reason}", code="upstream_refused")
     if status == 429:
-        wait = {"Retry-After": str(_LIMITED_SECONDS)}
         return ApiError(
             429,
             "The upstream takes no more requests now. Try again later.",
             code="upstream_limited",
-            headers=wait,
+            headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
         )
     if status == 408 or name in ("Timeout", "TimeoutError"):
         return timed_out()
     if status in (401, 403):
-        said = "The upstream does not accept this server's credentials. Its operator has to mend that."
+        message = "The upstream does not accept this server's credentials. The operator must fix this."
     elif status == 404:
-        said = "The upstream does not know the model that stands behind this name. Its operator has to mend that."
+        message = "The upstream does not know the model behind this name. The operator must fix this."
     else:
-        said = (
+        message = (
             "No candidate came back from the upstream. Try again, or ask the operator to look into the log."
         )
-    return ApiError(502, said, code="upstream_failed")
+    return ApiError(502, message, code="upstream_failed")
 
 
 def _budget() -> ApiError:
-    # As OpenAI says it; its clients are told that trying again is useless.
+    # OpenAI's form; the header stops its clients from trying again.
     return ApiError(
         429,
         "The server's budget does not allow this request. Ask for fewer candidates or a lower max_tokens.",
@@ -129,7 +128,7 @@ def _budget() -> ApiError:
 
 
 def timed_out() -> ApiError:
-    """The answer to a request that took too long."""
+    """The response to a request that took too long."""
     return ApiError(
         504,
         "No candidate came back in time. Ask for fewer candidates or a lower max_tokens, or try again.",

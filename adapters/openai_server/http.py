@@ -1,4 +1,4 @@
-"""What every route needs of a request: a body within limits, a client that is still there, a bearer token."""
+"""What every route checks of a request: its body, its bearer token, and whether the client is still connected."""
 
 from __future__ import annotations
 
@@ -13,30 +13,38 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from me2sdk.adapters.openai_server.errors import ApiError, timed_out
-from me2sdk.llm import clean
+from me2sdk.llm import clean_json
 
-__all__ = ["Gone", "check_key", "in_time", "patient", "read_body", "read_json", "until_gone"]
+__all__ = [
+    "ClientDisconnected",
+    "check_key",
+    "in_time",
+    "read_body",
+    "read_json",
+    "until_disconnected",
+    "with_write_timeout",
+]
 
-_READ_SECONDS = 60.0  # for a body to arrive
-_WRITE_SECONDS = 60.0  # for a client to take what was sent to it
+_READ_SECONDS = 60.0  # in which a body must arrive
+_WRITE_SECONDS = 60.0  # in which a client must read what is sent to it
 T = TypeVar("T")
 
 
-class Gone(Exception):
-    """The client went away, so nobody waits for the answer."""
+class ClientDisconnected(Exception):
+    """The client left, so nobody waits for the response."""
 
 
-async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Do ``work``, and cancel it if the client goes away meanwhile. The request's body has been read.
+async def until_disconnected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Do ``work``, and cancel it if the client leaves meanwhile. The request's body must have been read.
 
     Raises:
-        Gone: the client went away.
+        ClientDisconnected: the client left.
     """
-    task, watch = asyncio.create_task(work), asyncio.create_task(_gone(receive))
+    task, watch = asyncio.create_task(work), asyncio.create_task(_disconnected(receive))
     try:
         await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise Gone
+            raise ClientDisconnected
         return task.result()
     finally:
         for one in (task, watch):
@@ -44,13 +52,13 @@ async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.gather(task, watch, return_exceptions=True)
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def in_time(ends: float, work: Awaitable[T]) -> T:
-    """Do ``work`` until ``ends``, on the event loop's clock.
+    """Do ``work``, but no longer than until ``ends``, on the event loop's clock.
 
     Raises:
         ApiError: it takes longer.
@@ -64,29 +72,34 @@ async def in_time(ends: float, work: Awaitable[T]) -> T:
         raise
 
 
-def patient(send: Send) -> Send:
-    """``send`` for clients that take what they are sent; `Gone` is raised for others."""
+def with_write_timeout(send: Send) -> Send:
+    """``send``, which raises `ClientDisconnected` for a client that does not read what it is sent."""
 
     async def send_in_time(message: Message) -> None:
         try:
             async with asyncio.timeout(_WRITE_SECONDS):
                 await send(message)
-        except (TimeoutError, OSError):  # an OSError is how some servers tell that the client is gone
-            raise Gone from None
+        except (TimeoutError, OSError):  # some ASGI servers raise an OSError when the client has left
+            raise ClientDisconnected from None
 
     return send_in_time
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The body, of which no more than ``limit`` bytes are kept.
+    """The body of a request.
+
+    Args:
+        scope: the request's ASGI scope.
+        receive: the request's ASGI channel.
+        limit: bytes that it may have.
 
     Raises:
-        ApiError: it is larger, does not arrive, or is no JSON by its own account.
-        Gone: the client went away.
+        ApiError: it is larger, does not arrive, or its content type is not JSON.
+        ClientDisconnected: the client left.
     """
     too_large = ApiError(413, f"The body is larger than {limit} bytes. Send less.", code="body_too_large")
     if not Headers(scope=scope).get("content-type", "").lower().startswith("application/json"):
-        # Other types are what a web page can send here from a visitor's browser without asking first.
+        # A web page can send other types from a visitor's browser without a CORS preflight.
         raise ApiError(415, "Send the body as JSON, with 'Content-Type: application/json'.")
     declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
     if declared.isdigit() and int(declared[:20]) > limit:
@@ -97,7 +110,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Gone
+                    raise ClientDisconnected
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 more = message.get("more_body", False)
@@ -115,7 +128,7 @@ def read_json(body: bytes) -> dict[str, Any]:
         ApiError: it is anything else.
     """
     try:
-        value = clean(json.loads(body, parse_constant=_refuse, parse_float=_finite))
+        value = clean_json(json.loads(body, parse_constant=_refuse, parse_float=_finite))
     except (ValueError, RecursionError) as error:
         reason = (
             "nested too deeply" if isinstance(error, RecursionError) else f"{type(error).__name__}: {error}"
@@ -140,10 +153,10 @@ def _finite(text: str) -> float:
 
 
 def check_key(headers: Mapping[str, str], key: str | None) -> None:
-    """Compare the bearer token with ``key``, in a time that tells nothing about it.
+    """Compare the bearer token with ``key``, in constant time.
 
     Raises:
-        ApiError: it is another.
+        ApiError: they differ.
     """
     if key is None:
         return

@@ -1,4 +1,4 @@
-"""How many requests are in work and how many may wait."""
+"""How many requests run, and how many may wait."""
 
 from __future__ import annotations
 
@@ -7,70 +7,69 @@ from types import TracebackType
 
 from me2sdk.adapters.openai_server.errors import ApiError
 
-__all__ = ["Gate", "Visit"]
+__all__ = ["RequestLimiter", "Slot"]
 
-_WAIT_SECONDS = 1
+_RETRY_AFTER_SECONDS = 1
 
 
-class Gate:
-    """Places for requests. Those that find none wait in line, and beyond that they are turned away.
+class RequestLimiter:
+    """Slots for requests. A request without a free slot waits; if too many wait, it is refused.
 
     Attributes:
-        inside: requests in work.
+        running: requests that run.
         waiting: requests that wait, or whose body is still being read.
 
     Args:
-        places: requests in work at a time.
-        queue: requests that may wait.
+        max_running: requests that run at a time.
+        max_waiting: requests that may wait.
     """
 
-    def __init__(self, places: int, queue: int) -> None:
-        self.inside = 0
+    def __init__(self, max_running: int, max_waiting: int) -> None:
+        self.running = 0
         self.waiting = 0
-        self._most = places + queue
-        self._places = asyncio.Semaphore(places)
+        self.capacity = max_running + max_waiting
+        self.semaphore = asyncio.Semaphore(max_running)
 
-    def visit(self) -> Visit:
-        """A request; use it as a context manager.
+    def slot(self) -> Slot:
+        """A slot for one request; use it as a context manager.
 
         Raises:
-            ApiError: on entering, where the line is full.
+            ApiError: on entering, if too many requests wait.
         """
-        return Visit(self)
+        return Slot(self)
 
 
-class Visit:
-    """A request on its way through the `Gate`."""
+class Slot:
+    """The slot of one request in a `RequestLimiter`."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._inside = False
+    def __init__(self, limiter: RequestLimiter) -> None:
+        self._limiter = limiter
+        self._acquired = False
 
-    def __enter__(self) -> Visit:
-        gate = self._gate
-        if gate.inside + gate.waiting >= gate._most:
-            wait = {"Retry-After": str(_WAIT_SECONDS)}
+    def __enter__(self) -> Slot:
+        limiter = self._limiter
+        if limiter.running + limiter.waiting >= limiter.capacity:
             raise ApiError(
                 429,
                 "The server has all the requests it can hold. Try again later.",
                 code="server_busy",
-                headers=wait,
+                headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
             )
-        gate.waiting += 1
+        limiter.waiting += 1
         return self
 
-    async def enter(self) -> None:
-        """Wait for a place."""
-        await self._gate._places.acquire()
-        self._inside = True
-        self._gate.waiting -= 1
-        self._gate.inside += 1
+    async def acquire(self) -> None:
+        """Wait until the request may run."""
+        await self._limiter.semaphore.acquire()
+        self._acquired = True
+        self._limiter.waiting -= 1
+        self._limiter.running += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._inside:
-            self._gate.inside -= 1
-            self._gate._places.release()
+        if self._acquired:
+            self._limiter.running -= 1
+            self._limiter.semaphore.release()
         else:
-            self._gate.waiting -= 1
+            self._limiter.waiting -= 1

@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells, in Prometheus' form. Every label has a bounded number of values."""
+"""The Prometheus metrics of ``/metrics``. Every label has a bounded number of values."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from prometheus_client import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from me2sdk.adapters.openai_server.http import Gone
-from me2sdk.adapters.openai_server.limits import Gate
+from me2sdk.adapters.openai_server.http import ClientDisconnected
+from me2sdk.adapters.openai_server.limits import RequestLimiter
 from me2sdk.schema import RerankResult, Usage
 
-__all__ = ["Measured", "Metrics"]
+__all__ = ["Metrics", "MetricsMiddleware"]
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
-_LEFT = "499"  # as nginx counts clients that went away
+_CLIENT_LEFT = "499"  # as in nginx
 
 
 class Metrics:
-    """The counters of one app, in a registry of their own, so that several apps may live in one process."""
+    """The metrics of one app, in a registry of its own, so that several apps can share a process."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, limiter: RequestLimiter) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.requests = Counter(
@@ -42,9 +42,9 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         in_flight = Gauge("me2_requests_in_flight", "Requests in work.", registry=registry)
-        in_flight.set_function(lambda: gate.inside)
+        in_flight.set_function(lambda: limiter.running)
         waiting = Gauge("me2_requests_waiting", "Requests that wait for a place.", registry=registry)
-        waiting.set_function(lambda: gate.waiting)
+        waiting.set_function(lambda: limiter.waiting)
         self._candidates = Counter(
             "me2_candidates",
             "Candidates by outcome: scored, unscored or failed.",
@@ -63,8 +63,8 @@ class Metrics:
             "me2_scorer_seconds", "Time to score one batch.", ["scorer"], buckets=_SECONDS, registry=registry
         )
 
-    def ranked(self, result: RerankResult) -> None:
-        """Count candidates."""
+    def count_candidates(self, result: RerankResult) -> None:
+        """Count candidates by outcome."""
         scored = sum(candidate.score is not None for candidate in result.candidates)
         outcomes = {
             "scored": scored,
@@ -74,8 +74,8 @@ class Metrics:
         for outcome, count in outcomes.items():
             self._candidates.labels(outcome).inc(count)
 
-    def spent(self, usage: Usage) -> None:
-        """Count what a request cost."""
+    def count_usage(self, usage: Usage) -> None:
+        """Count the calls, tokens and cost of a request."""
         self._calls.labels("upstream").inc(usage.calls)
         self._calls.labels("cache").inc(usage.cached_calls)
         self._tokens.labels("prompt").inc(usage.prompt_tokens or 0)
@@ -89,13 +89,13 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class Measured:
-    """Counts and times requests around an app.
+class MetricsMiddleware:
+    """Counts and times the requests of an app.
 
     Args:
         app: the app.
         metrics: where to count.
-        routes: the paths to tell apart; any other counts as "other".
+        routes: the paths that get a label of their own; any other counts as "other".
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, routes: Collection[str]) -> None:
@@ -104,26 +104,26 @@ class Measured:
         self._routes = frozenset(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and see how it ends."""
+        """Pass a request on, and count how it ends."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         path = str(scope["path"]).removeprefix(scope.get("root_path", ""))
         route = path if path in self._routes else "/v1/models" if path.startswith("/v1/models/") else "other"
-        status, started = _LEFT, time.perf_counter()
-        begun = ""
+        status, started = _CLIENT_LEFT, time.perf_counter()
+        sent = ""
 
         async def watched(message: Message) -> None:
-            nonlocal status, begun
+            nonlocal status, sent
             if message["type"] == "http.response.start":
-                begun = str(message["status"])
+                sent = str(message["status"])
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):
-                status = begun
+                status = sent
 
         try:
             await self._app(scope, receive, watched)
-        except Gone:
+        except ClientDisconnected:
             pass
         finally:
             self._metrics.requests.labels(route, status).inc()

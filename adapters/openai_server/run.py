@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 
-from me2sdk.adapters.openai_server.app import build
+from me2sdk.adapters.openai_server.app import build_app
+from me2sdk.adapters.openai_server.config import ServerConfig
 from me2sdk.adapters.openai_server.core import Core
-from me2sdk.adapters.openai_server.settings import ServerSettings
 from me2sdk.errors import ConfigurationError
 
-__all__ = ["Server", "listen", "run", "signals_caught"]
+__all__ = ["Server", "collect_signals", "listen", "run"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG = 2048
@@ -26,14 +26,14 @@ OnReady = Callable[[str], None]
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which tells when it listens.
+    """uvicorn's server, with a callback for when it listens.
 
     Args:
         config: as uvicorn takes it.
-        on_start: called then.
+        on_start: called when it listens.
 
     Attributes:
-        listening: set then, too.
+        listening: set when it listens.
     """
 
     def __init__(self, config: uvicorn.Config, on_start: Callable[[Server], None]) -> None:
@@ -48,66 +48,67 @@ class Server(uvicorn.Server):
         self.listening.set()
 
 
-async def run(settings: ServerSettings, on_start: OnStart, on_ready: OnReady, access_log: bool) -> None:
-    """Serve until the server is told to exit, or a scorer cannot be loaded.
+async def run(config: ServerConfig, on_start: OnStart, on_ready: OnReady, access_log: bool) -> None:
+    """Serve until ``should_exit`` is set or a scorer cannot be loaded.
 
     Args:
-        settings: how it is set up.
+        config: its configuration.
         on_start: called with uvicorn's server and the URL once it listens.
-        on_ready: called with the URL once everything is loaded, too.
+        on_ready: called with the URL once it listens and everything is loaded.
         access_log: log each request.
 
     Raises:
         ConfigurationError: it cannot listen, or a model or scorer cannot work.
     """
-    core = Core(settings)
-    config = uvicorn.Config(
-        build(core),
+    core = Core(config)
+    uvicorn_config = uvicorn.Config(
+        build_app(core),
         ws="none",
         log_config=None,
         access_log=access_log,
         server_header=False,
-        # Longer than clients keep idle connections, or they would send into one that is being closed.
+        # Longer than clients keep idle connections, so that none sends into one that is being closed.
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(1, round(settings.grace)),
+        timeout_graceful_shutdown=max(1, round(config.grace)),
     )
-    listener = listen(settings)
+    listener = listen(config)
     url = _url(listener)
-    server = Server(config, lambda server: on_start(server, url))
+    server = Server(uvicorn_config, lambda server: on_start(server, url))
 
-    async def settle() -> None:
+    async def announce() -> None:
         await server.listening.wait()
         await core.ready()
         on_ready(url)
 
-    serving, settling = asyncio.create_task(server.serve(sockets=[listener])), asyncio.create_task(settle())
-    await asyncio.wait((serving, settling), return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit |= settling.done() and settling.exception() is not None
+    serving, loading = asyncio.create_task(server.serve(sockets=[listener])), asyncio.create_task(announce())
+    await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
+    # A server that is stopped while it loads cancels the loading, which is not a failure.
+    server.should_exit |= loading.done() and not loading.cancelled() and loading.exception() is not None
     await serving
-    settling.cancel()
+    loading.cancel()
     with suppress(asyncio.CancelledError):
-        await settling
+        await loading
 
 
-def listen(settings: ServerSettings) -> socket.socket:
-    """A socket that listens where the settings say.
+def listen(config: ServerConfig) -> socket.socket:
+    """A socket that listens at the host and port of ``config``.
 
     Raises:
         ConfigurationError: it cannot.
     """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # With the protocol named, since asyncio sends small packets at once for such sockets alone; else an answer's head
-    # and body would be 40 ms apart.
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    # asyncio sets TCP_NODELAY only on sockets whose protocol is named; without it, the head and the body of a response
+    # would be 40 ms apart.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # elsewhere it would let two servers share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
+        listener.bind((config.host, config.port))
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise ConfigurationError(
-            f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}. "
+            f"Cannot listen on {config.host}, port {config.port}: {error.strerror or error}. "
             "Choose another host or port."
         ) from None
     return listener
@@ -119,10 +120,10 @@ def _url(listener: socket.socket) -> str:
 
 
 @contextmanager
-def signals_caught() -> Iterator[list[int]]:
+def collect_signals() -> Iterator[list[int]]:
     """Collect the signals that ask to stop, in the main thread.
 
-    uvicorn sees them while it runs; it raises them again afterwards, which would end the process with their codes.
+    uvicorn handles them while it runs and raises them again afterwards, which would end the process with their codes.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -8,10 +8,10 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from me2sdk.adapters.openai_server.answers import JsonResponse
 from me2sdk.adapters.openai_server.bodies import EmbeddingBody, RerankBody, ScoreBody, parse
 from me2sdk.adapters.openai_server.core import Core
 from me2sdk.adapters.openai_server.errors import ApiError
+from me2sdk.adapters.openai_server.responses import JsonResponse
 from me2sdk.adapters.openai_server.wire import failures
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.llm import estimate_tokens
@@ -24,7 +24,7 @@ __all__ = ["embeddings", "rerank", "score"]
 
 
 async def score(core: Core, headers: Headers, value: dict[str, Any], ends: float) -> Response:
-    """``POST /v1/score``: a reward a trace."""
+    """``POST /v1/score``: a reward per trace."""
     body = parse(ScoreBody, value)
     scorer = core.chosen(body.scorer, headers)
     traces = _traces(core, "traces", body.traces, body.question)
@@ -43,14 +43,14 @@ async def rerank(core: Core, headers: Headers, value: dict[str, Any], ends: floa
     name = "documents" if body.candidates is None else "candidates"
     items = body.candidates or body.documents or []
     question = body.query if body.question is None else body.question
-    # Clients of Cohere's API have to send some model's name.
+    # Clients of Cohere's API must send the name of some model.
     scorer = core.chosen(
         body.model if body.scorer is None and body.model in core.scorers else body.scorer, headers
     )
     read = _traces(core, name, [_document(item) for item in items], question, skip=True)
     await core.ready()
     result = await arerank(question, read, scorer=scorer, select=body.select)
-    core.metrics.ranked(result)
+    core.metrics.count_candidates(result)
     results = [
         {
             "index": candidate.index,
@@ -77,10 +77,10 @@ async def embeddings(core: Core, headers: Headers, value: dict[str, Any], ends: 
     body = parse(EmbeddingBody, value)
     scorer = core.scorer(None if body.model in (None, "default") else body.model, "model")
     texts = [body.input] if isinstance(body.input, str) else body.input
-    if len(texts) > core.settings.max_traces:
+    if len(texts) > core.config.max_traces:
         raise _too_many(core, "input", len(texts))
     pairs = [
-        _apart(core, index, text, seam)
+        _split(core, index, text, seam)
         for index, (text, seam) in enumerate(zip(texts, _seams(headers, len(texts)), strict=True))
     ]
     await core.ready()
@@ -105,9 +105,9 @@ async def embeddings(core: Core, headers: Headers, value: dict[str, Any], ends: 
 def _traces(
     core: Core, name: str, items: list[str | Message], question: Question | None, skip: bool = False
 ) -> list[Any]:
-    """The traces in a body. With ``skip``, those that cannot be read stay as they are."""
-    settings = core.settings
-    if len(items) > settings.max_traces:
+    """The traces in a body. ``skip`` keeps those that cannot be read as they are."""
+    config = core.config
+    if len(items) > config.max_traces:
         raise _too_many(core, name, len(items))
     traces: list[Any] = []
     for index, item in enumerate(items):
@@ -117,18 +117,20 @@ def _traces(
                 raise InvalidTraceError("This is a refusal: there is nothing to score.")
         except (InvalidTraceError, TypeError, AttributeError) as error:
             if not skip:
-                said = str(error) if isinstance(error, InvalidTraceError) else "This is no assistant message."
-                raise ApiError(400, f"{name}.{index}: {said}", param=name, code="invalid_trace") from None
+                reason = (
+                    str(error) if isinstance(error, InvalidTraceError) else "This is no assistant message."
+                )
+                raise ApiError(400, f"{name}.{index}: {reason}", param=name, code="invalid_trace") from None
             traces.append(item if isinstance(item, dict) and refusal_of(item) is not None else "")
             continue
-        if len(trace.reasoning) + len(trace.response or "") > 2 * settings.max_trace_characters:
+        if len(trace.reasoning) + len(trace.response or "") > 2 * config.max_trace_characters:
             raise _too_long(core, name, index)
         traces.append(trace)
     return traces
 
 
-def _apart(core: Core, index: int, text: str, seam: int | None) -> tuple[Question | None, Trace]:
-    if len(text) > core.settings.max_trace_characters:
+def _split(core: Core, index: int, text: str, seam: int | None) -> tuple[Question | None, Trace]:
+    if len(text) > core.config.max_trace_characters:
         raise _too_long(core, "input", index)
     if not text.strip():
         raise ApiError(400, f"input.{index} is empty: there is nothing to score.", param="input")
@@ -158,14 +160,14 @@ def _shown(item: str | Message) -> Message:
 
 
 def _too_many(core: Core, name: str, count: int) -> ApiError:
-    most = core.settings.max_traces
+    most = core.config.max_traces
     return ApiError(
         400, f"{name} holds {count} items; at most {most} are allowed.", param=name, code="too_many"
     )
 
 
 def _too_long(core: Core, name: str, index: int) -> ApiError:
-    most = core.settings.max_trace_characters
+    most = core.config.max_trace_characters
     return ApiError(
         400, f"{name}.{index} is too long; {most} characters are allowed.", param=name, code="too_long"
     )

@@ -1,4 +1,4 @@
-"""The server as an application, in this thread, or in one of its own."""
+"""The server: as an application, in this thread, or in a thread of its own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 try:
-    from me2sdk.adapters.openai_server.app import build
+    from me2sdk.adapters.openai_server.app import build_app
     from me2sdk.adapters.openai_server.core import Core
-    from me2sdk.adapters.openai_server.run import Server, run, signals_caught
+    from me2sdk.adapters.openai_server.run import Server, collect_signals, run
 except ImportError as error:
     raise ImportError(
         f"me2sdk.adapters.openai_server needs Starlette, uvicorn and prometheus_client ({error}). "
@@ -19,60 +19,60 @@ except ImportError as error:
     ) from error
 
 from me2sdk._sync import start
-from me2sdk.adapters.openai_server.settings import ServerSettings
+from me2sdk.adapters.openai_server.config import ServerConfig
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-__all__ = ["ServerSettings", "create_app", "serve", "serving"]
+__all__ = ["create_app", "serve", "serving"]
 
 
-def create_app(settings: ServerSettings) -> Starlette:
+def create_app(config: ServerConfig) -> Starlette:
     """The server as an ASGI application.
 
-    Mounted in another application, it loads its scorers when the first request comes or ``/healthz`` is first asked.
+    Mounted in another application, it loads its scorers on the first request, which may be one for ``/healthz``.
 
     Args:
-        settings: how it is set up; ``host``, ``port`` and ``grace`` are for `serve`.
+        config: its configuration; ``host``, ``port`` and ``grace`` are for `serve`.
 
     Raises:
         ConfigurationError: a model or scorer cannot work.
     """
-    return build(Core(settings))
+    return build_app(Core(config))
 
 
 def serve(
-    settings: ServerSettings, *, on_start: Callable[[str], None] | None = None, access_log: bool = False
+    config: ServerConfig, *, on_start: Callable[[str], None] | None = None, access_log: bool = False
 ) -> None:
-    """Run the server until SIGTERM or Ctrl-C; running requests are then finished, for at most ``settings.grace`` s.
+    """Run the server until SIGTERM or Ctrl-C. Running requests may then finish, within ``config.grace`` seconds.
 
     Args:
-        settings: how it is set up.
+        config: its configuration.
         on_start: called with the server's URL once it listens.
         access_log: log each request to the logger ``uvicorn.access``.
 
     Raises:
         ConfigurationError: it cannot listen, or a model or scorer cannot work.
     """
-    with signals_caught() as caught:
+    with collect_signals() as caught:
 
         def started(server: Server, url: str) -> None:
             server.should_exit = server.should_exit or bool(caught)
             if on_start is not None:
                 on_start(url)
 
-        asyncio.run(run(settings, started, lambda url: None, access_log))
+        asyncio.run(run(config, started, lambda url: None, access_log))
 
 
 @contextmanager
-def serving(settings: ServerSettings) -> Iterator[str]:
-    """Run the server beside the caller while the ``with`` block runs, for tests and notebooks.
+def serving(config: ServerConfig) -> Iterator[str]:
+    """Run the server in a background thread for the ``with`` block, as in tests and notebooks.
 
     Args:
-        settings: how it is set up; ``port=0`` takes a free port.
+        config: its configuration; ``port=0`` takes a free port.
 
     Yields:
-        the server's URL, without ``/v1``, once everything is loaded.
+        The server's URL, without ``/v1``, once everything is loaded.
 
     Raises:
         ConfigurationError: it cannot listen, or a model or scorer cannot work.
@@ -80,7 +80,7 @@ def serving(settings: ServerSettings) -> Iterator[str]:
     servers: list[Server] = []
     ready: Future[Any] = Future()
     running: Future[Any] = start(
-        run(settings, lambda server, url: servers.append(server), ready.set_result, False)
+        run(config, lambda server, url: servers.append(server), ready.set_result, False)
     )
     wait((running, ready), return_when=FIRST_COMPLETED)
     try:

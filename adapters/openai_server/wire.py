@@ -1,4 +1,4 @@
-"""Answers in OpenAI's form: whole, and in the pieces of a stream. Pure functions."""
+"""Chat completions in OpenAI's form: whole, and as the chunks of a stream. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 from me2sdk.llm import Generation
 from me2sdk.schema import BestOfNResult, Candidate, Message, RerankResult, Usage
 
-__all__ = ["Answer", "chunks", "completion", "failures"]
+__all__ = ["ChatAnswer", "chunks", "completion", "failures"]
 
-_PIECE = 200  # characters of a chunk's text
-_OWN_CHUNKS = ("role", "reasoning_content", "content", "tool_calls", "refusal")
+_CHUNK_CHARACTERS = 200  # of text
+_STREAMED = ("role", "reasoning_content", "content", "tool_calls", "refusal")
 _REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call")
 
 
 @dataclass(frozen=True)
-class Answer:
+class ChatAnswer:
     """What was sampled for a request.
 
     Attributes:
@@ -41,7 +41,7 @@ class Answer:
 
     @cached_property
     def head(self) -> dict[str, Any]:
-        """What the answer and all its chunks begin with."""
+        """The fields that the answer shares with all its chunks."""
         return {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": self.model}
 
     @property
@@ -54,11 +54,11 @@ class Answer:
         message = self.generations[candidate.index].message
         if candidate.refusal is None or message.get("refusal"):
             return message
-        # Said in a finish reason alone: what there is of content is the refusal, or is to be thrown away.
+        # Only the finish reason says so: any content is the refusal, or must be dropped.
         return {**message, "content": None, "refusal": candidate.refusal}
 
-    def ending(self, candidate: Candidate) -> dict[str, Any]:
-        """Why the message ended, and its log-probabilities where the upstream gave them."""
+    def finish(self, candidate: Candidate) -> dict[str, Any]:
+        """Why the message ended, and its log-probabilities if the upstream sent them."""
         message = self.message(candidate)
         calls, call = message.get("tool_calls"), message.get("function_call")
         raw = self.generations[candidate.index].raw
@@ -66,7 +66,7 @@ class Answer:
         dump = getattr(logprobs, "model_dump", None)
         natural = "tool_calls" if calls else "function_call" if call else "stop"
         reason = candidate.finish_reason or natural
-        # Clients check the reason against OpenAI's five. The upstream's own goes beside it, where OpenRouter has it.
+        # Clients check the reason against OpenAI's five. The upstream's own stands beside it, as in OpenRouter.
         known = reason in _REASONS
         openai = reason if known else "length" if candidate.trace.truncated else natural
         return {
@@ -77,9 +77,9 @@ class Answer:
 
     @property
     def me2(self) -> dict[str, Any]:
-        """How the answer was chosen, and all candidates if they were asked for."""
+        """How the answer was chosen, and all candidates if the client wants them."""
         result = self.result
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "n": self.n,
             "answered": len(result.candidates),
             "refused": sum(candidate.refusal is not None for candidate in result.candidates),
@@ -90,9 +90,9 @@ class Answer:
             "usage": _usage(result.usage),
         }
         if self.show_all:
-            told["candidates"] = [self._shown(candidate) for candidate in result.candidates]
-            told["failures"] = failures(result)
-        return told
+            fields["candidates"] = [self._shown(candidate) for candidate in result.candidates]
+            fields["failures"] = failures(result)
+        return fields
 
     def _shown(self, candidate: Candidate) -> dict[str, Any]:
         return {
@@ -109,7 +109,7 @@ class Answer:
 
     @property
     def usage(self) -> dict[str, Any] | None:
-        """Tokens of all candidates in OpenAI's form; None where the upstream did not say."""
+        """Tokens of all candidates in OpenAI's form; None if the upstream did not report them."""
         usage = self.result.usage
         if usage.total_tokens is None:
             return None
@@ -125,7 +125,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 
 def failures(result: RerankResult) -> list[dict[str, Any]]:
-    """What failed, without the words of upstreams, which may hold addresses."""
+    """What failed, without the upstream's messages, which may hold addresses."""
     return [
         {
             "index": failure.index,
@@ -138,10 +138,10 @@ def failures(result: RerankResult) -> list[dict[str, Any]]:
     ]
 
 
-def completion(answer: Answer) -> dict[str, Any]:
+def completion(answer: ChatAnswer) -> dict[str, Any]:
     """A ``chat.completion``."""
     choices = [
-        {"index": place, "message": answer.message(candidate), **answer.ending(candidate)}
+        {"index": place, "message": answer.message(candidate), **answer.finish(candidate)}
         for place, candidate in enumerate(answer.chosen)
     ]
     return {
@@ -153,32 +153,35 @@ def completion(answer: Answer) -> dict[str, Any]:
     }
 
 
-def chunks(answer: Answer, include_usage: bool) -> Iterator[dict[str, Any]]:
-    """The same as ``chat.completion.chunk``s. The last one that belongs to a choice holds ``me2``."""
+def chunks(answer: ChatAnswer, include_usage: bool) -> Iterator[dict[str, Any]]:
+    """The same as a stream of ``chat.completion.chunk``. The last chunk of the last choice holds ``me2``."""
 
     def chunk(**fields: Any) -> dict[str, Any]:
         usage = {"usage": None} if include_usage else {}
         return {**answer.head, "object": "chat.completion.chunk", **usage, **fields}
 
-    def part(place: int, delta: dict[str, Any], **ending: Any) -> dict[str, Any]:
-        return {"index": place, "delta": delta, "finish_reason": None, "logprobs": None, **ending}
+    def choice(place: int, delta: dict[str, Any], **finish: Any) -> dict[str, Any]:
+        return {"index": place, "delta": delta, "finish_reason": None, "logprobs": None, **finish}
 
     for place, candidate in enumerate(answer.chosen):
         for delta in _deltas(answer.message(candidate)):
-            yield chunk(choices=[part(place, delta)])
-        more = {"me2": answer.me2} if place == len(answer.chosen) - 1 else {}
-        yield chunk(choices=[part(place, {}, **answer.ending(candidate))], **more)
+            yield chunk(choices=[choice(place, delta)])
+        extra = {"me2": answer.me2} if place == len(answer.chosen) - 1 else {}
+        yield chunk(choices=[choice(place, {}, **answer.finish(candidate))], **extra)
     if include_usage:
         yield chunk(choices=[], usage=answer.usage)
 
 
 def _deltas(message: Message) -> Iterator[dict[str, Any]]:
-    rest = {name: value for name, value in message.items() if name not in _OWN_CHUNKS}
+    rest = {name: value for name, value in message.items() if name not in _STREAMED}
     yield {"role": "assistant", "content": "", **rest}
     for name in ("reasoning_content", "content", "refusal"):
         text = message.get(name)
         if isinstance(text, str):
-            yield from ({name: text[start : start + _PIECE]} for start in range(0, len(text), _PIECE))
+            yield from (
+                {name: text[start : start + _CHUNK_CHARACTERS]}
+                for start in range(0, len(text), _CHUNK_CHARACTERS)
+            )
     calls = message.get("tool_calls")
     if isinstance(calls, list) and calls:
         yield {"tool_calls": [{"index": index, **call} for index, call in enumerate(calls)]}

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from me2sdk._sync import run_sync
-from me2sdk.adapters.verl.batching import GATHER_SECONDS, Gatherer
+from me2sdk.adapters.verl.batching import MicroBatcher
 from me2sdk.train.rewards import GatedReward, Rewarded
 
-__all__ = ["GATHER_SECONDS", "compute_score", "compute_score_batch", "compute_score_sync"]
+__all__ = ["compute_score", "compute_score_batch", "compute_score_sync"]
 
 _rewards: dict[tuple[Any, ...], GatedReward] = {}
-_gatherers: dict[tuple[Any, ...], tuple[asyncio.AbstractEventLoop, Gatherer]] = {}
+_batchers: dict[tuple[Any, ...], tuple[asyncio.AbstractEventLoop, MicroBatcher]] = {}
 
 
 def _key(scorer: Any, alpha: float, verifier: Any) -> tuple[Any, ...]:
@@ -29,12 +29,12 @@ def _reward(scorer: Any, alpha: float, verifier: Any) -> GatedReward:
     return _rewards[key]
 
 
-def _gatherer(scorer: Any, alpha: float, verifier: Any) -> Gatherer:
+def _batcher(scorer: Any, alpha: float, verifier: Any) -> MicroBatcher:
     loop = asyncio.get_running_loop()
     key = _key(scorer, alpha, verifier)
-    known = _gatherers.get(key)
+    known = _batchers.get(key)
     if known is None or known[0] is not loop:
-        known = _gatherers[key] = (loop, Gatherer(_reward(scorer, alpha, verifier)))
+        known = _batchers[key] = (loop, MicroBatcher(_reward(scorer, alpha, verifier)))
     return known[1]
 
 
@@ -55,24 +55,23 @@ async def compute_score(
         data_source: name of the dataset; not used.
         solution_str: the completion.
         ground_truth: the right answer.
-        extra_info: the row's other columns; ``question`` (text or chat messages) is what the scorer is told was
-            asked.
+        extra_info: the row's other columns; ``question`` (text or chat messages) is the question for the scorer.
         scorer: as for `GatedReward`. These three come from verl's ``reward_kwargs``.
         alpha: share of the reward that the thinking reward decides.
         verifier: a model that judges answers which math-verify does not find equal; a LiteLLM model string.
-        kwargs: whatever else verl passes; not used.
+        kwargs: anything else that verl passes; not used.
 
     Returns:
-        ``score``, and what verl logs beside it: ``r_v``, ``r_t`` (0 where there is none), ``scored``,
+        A dict with ``score``, and what verl logs beside it: ``r_v``, ``r_t`` (0 if there is none), ``scored``,
         ``score_failed`` and ``undecided``, each 0 or 1. An answer that could not be judged has score 0, since verl
-        takes no missing reward; ``undecided`` is 1 then.
+        takes no missing reward; ``undecided`` is then 1.
 
     Raises:
         ConfigurationError: a setting cannot work.
-        ScoringError: the scorer is gone.
+        ScoringError: the scorer failed too often in a row.
     """
     question = (extra_info or {}).get("question")
-    return _row(await _gatherer(scorer, alpha, verifier).reward(question, solution_str, str(ground_truth)))
+    return _row(await _batcher(scorer, alpha, verifier).reward(question, solution_str, str(ground_truth)))
 
 
 def compute_score_sync(
@@ -84,7 +83,7 @@ def compute_score_sync(
 ) -> dict[str, Any]:
     """`compute_score` without ``await``: the same arguments, result and errors.
 
-    Calls that threads make at the same time are gathered, too. Comparing answers sets no signal handler in this
+    Calls that threads make at the same time are batched, too. Comparing answers sets no signal handler in this
     process, so any thread may call it.
     """
     return run_sync(compute_score(data_source, solution_str, ground_truth, extra_info, **settings))
@@ -104,18 +103,18 @@ def compute_score_batch(
     """The gated rewards of a whole batch, as verl's batch reward manager asks for them.
 
     Args:
-        data_sources: names of the datasets, one a completion; not used.
+        data_sources: names of the datasets, one per completion; not used.
         solution_strs: the completions.
         ground_truths: the right answers.
         extra_infos: the rows' other columns, or None.
         scorer: this, ``alpha``, ``verifier`` and other keywords as for `compute_score`.
 
     Returns:
-        for each completion what `compute_score` returns, in order.
+        What `compute_score` returns, per completion and in order.
 
     Raises:
         ConfigurationError: a setting cannot work.
-        ScoringError: the scorer is gone.
+        ScoringError: the scorer failed too often in a row.
     """
     completions, references = list(solution_strs), [str(truth) for truth in ground_truths]
     infos = [None] * len(completions) if extra_infos is None else list(extra_infos)

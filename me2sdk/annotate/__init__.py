@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from me2sdk.annotate.local import LocalAnnotator
-from me2sdk.annotate.parse import BatchAnnotationError, aparse_dag, parse_dag
+from me2sdk.annotate.parse import aparse_dag, parse_dag
 from me2sdk.annotate.prompt import prompt_name
 from me2sdk.annotate.types import Annotation, Annotator
+from me2sdk.errors import BatchAnnotationError
 
 __all__ = [
     "Annotation",
@@ -17,6 +18,6 @@ __all__ = [
     "prompt_name",
 ]
 
-for _public in (Annotation, Annotator, BatchAnnotationError, LocalAnnotator, aparse_dag, parse_dag):
+for _public in (Annotation, Annotator, LocalAnnotator, aparse_dag, parse_dag):
     _public.__module__ = __name__
 del _public

@@ -1,4 +1,4 @@
-"""An annotator that needs no model: cue words, and shared words to find where a backtrack returns to."""
+"""An annotator without a model: cue words find the turns, shared words where a backtrack returns to."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from me2sdk.schema import Step
 
 __all__ = ["LocalAnnotator"]
 
-_HEAD = 200  # characters of a step that say what it sets out to do
+_HEAD = 200  # characters at the start of a step that say what it sets out to do
 _OPENING = 60
-_READ = 2000  # characters of a step that are compared with those of others
-_SOON = 3  # steps after which a line is too long for the next way to be an alternative to all of it
-_MERGES = 0.35  # share of a step's words that a merge must take from another branch alone
+_COMPARED = 2000  # characters of a step whose words are compared with those of others
+_RECENT = 3  # steps within which another alternative replaces the last one
+_MERGE_SHARE = 0.35  # share of a merge's new words that must come from one other branch
 
 _TERM = re.compile(r"[^\W\d_]{4,}|\d{2,}")
 _ALTERNATIVE = re.compile(
@@ -26,8 +26,8 @@ _ALTERNATIVE = re.compile(
     r"(?:what if|or maybe|we could also|one could also)\b)",
     re.IGNORECASE,
 )
-# A plan is weighed ("perhaps use …"), where a result is stated ("since …", "note that …").
-_WEIGHED = re.compile(
+# A plan is considered ("perhaps use …"), a result is stated ("since …", "note that …").
+_CONSIDERED = re.compile(
     r"\b(?:maybe|perhaps|might|could|can|use|using|consider|think|approach|method|way|try|option|angle)\b",
     re.IGNORECASE,
 )
@@ -51,14 +51,14 @@ _RETURNS = re.compile(
 
 
 class LocalAnnotator:
-    """Annotates without a model, a network or chance: the same trace always gets the same DAG.
+    """Annotates without a model, a network or randomness: the same trace always gets the same DAG.
 
-    A step that opens by weighing another way ("Alternatively, perhaps …"), that gives up ("this is getting messy,
-    maybe there is a better way") or that starts over is a backtrack; one that brings lines together and takes its
-    words from another branch is a merge; everything else continues. A backtrack returns to where the line that it
-    gives up began, or else to the earlier step with which it shares most of its rare words.
+    A step is a backtrack if it opens with another approach ("Alternatively, perhaps …"), gives up ("this is getting
+    messy, maybe there is a better way") or starts over. It is a merge if it brings lines together and takes its words
+    from another branch. Everything else continues. A backtrack returns to where the line that it gives up began, or to
+    the earlier step with which it shares the most rare words.
 
-    Expect it to find plain changes of plan in models that say "Alternatively", and little in terse ones.
+    It finds plain changes of plan in models that say "Alternatively", and little in terse models.
     """
 
     name = "local 1"
@@ -77,8 +77,8 @@ class LocalAnnotator:
         return Annotation("continue")
 
     def _turn(self, head: str) -> str | None:
-        """Why a step that begins like this leaves the line of thought, or None if it does not."""
-        if _ALTERNATIVE.match(head) and _WEIGHED.search(head[:_OPENING]) and not _STATED.match(head):
+        """Why a step that begins with ``head`` leaves the line of thought, or None if it does not."""
+        if _ALTERNATIVE.match(head) and _CONSIDERED.search(head[:_OPENING]) and not _STATED.match(head):
             return "weighs another way"
         if _GIVES_UP.search(head):
             return "gives up a way"
@@ -87,7 +87,7 @@ class LocalAnnotator:
         return None
 
     def return_to(self, text: str, pool: AttachmentPool, nodes: Sequence[DAGNode]) -> int:
-        """The step of the main path, before its last, that a backtrack of a step with this text goes back to."""
+        """The step of the main path, before its last, that a backtracking step with this text returns to."""
         earlier = pool.main_path[:-1]
         if _RETURNS.search(text[:_HEAD]):  # "back to the equation from before": the words tell which one
             terms = _terms(text)
@@ -95,8 +95,8 @@ class LocalAnnotator:
             count = Counter(term for found in sets.values() for term in found)
             shared = {n: sum(1 / count[term] for term in terms & found) for n, found in sets.items()}
             return max(earlier, key=lambda number: (shared[number], number))
-        # Another way soon after another way: back to where that one began. Else the nearest earlier step.
-        for number in reversed(pool.main_path[-_SOON:]):
+        # A second alternative soon after a first returns to where that one began. Otherwise the nearest earlier step.
+        for number in reversed(pool.main_path[-_RECENT:]):
             if nodes[number].action == "backtrack" and nodes[number].parents[0] in earlier:
                 return nodes[number].parents[0]
         return earlier[-1]
@@ -106,9 +106,9 @@ class LocalAnnotator:
         new = _terms(text) - known
         best = max(pool.leaves, key=lambda leaf: (len(new & _terms(nodes[leaf].text)), leaf))
         taken = new & _terms(nodes[best].text)
-        return best if new and len(taken) >= max(2, _MERGES * len(new)) else None
+        return best if new and len(taken) >= max(2, _MERGE_SHARE * len(new)) else None
 
 
 @functools.lru_cache(maxsize=2048)
 def _terms(text: str) -> frozenset[str]:
-    return frozenset(_TERM.findall(text[:_READ].lower()))
+    return frozenset(_TERM.findall(text[:_COMPARED].lower()))

@@ -8,22 +8,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from me2sdk.annotate.answers import own_words, read_annotation, read_window
-from me2sdk.annotate.prompt import ask
+from me2sdk.annotate.prompt import build_prompt
 from me2sdk.annotate.rules import problem, usable
-from me2sdk.annotate.types import Annotation, Limits, Told
+from me2sdk.annotate.types import Annotation, Limits, OnNode
 from me2sdk.dag import AnnotationError, AttachmentPool, DAGBuilder
 from me2sdk.errors import BudgetExceeded, GenerationError, JudgeError
 from me2sdk.llm import LLM, Generation
-from me2sdk.schema import Failure, Step
+from me2sdk.prompts import ask_until
+from me2sdk.schema import Failure, Question, Step
 
 __all__ = ["ModelAnnotation"]
 
 _TIES = ("merge", "backtrack", "continue")  # the last one wins a tie
-_HOPELESS = 3  # requests in a row that fail for good, after which no more are made
+_GIVE_UP_AFTER = 3  # requests in a row that failed for good
 
 
 class ModelAnnotation:
-    """The annotation of one trace by a model: a chain of calls, each of which needs what came of those before.
+    """The annotation of one trace by a model: a chain of calls, each of which depends on the results before it.
 
     Attributes:
         builder: the DAG so far.
@@ -38,7 +39,7 @@ class ModelAnnotation:
         question: str,
         limits: Limits,
         params: Mapping[str, Any],
-        told: Told,
+        on_node: OnNode,
     ) -> None:
         self.builder = DAGBuilder()
         self.errors: list[AnnotationError] = []
@@ -47,7 +48,7 @@ class ModelAnnotation:
         self._question = question
         self._limits = limits
         self._params = params
-        self._told = told
+        self._on_node = on_node
         self._answered = False
         self._decided = 0
         self._failed_in_a_row = 0
@@ -59,7 +60,7 @@ class ModelAnnotation:
         Raises:
             GenerationError: every call failed.
             BudgetExceeded: the budget did not allow a single call.
-            JudgeError: the model answered, but not once so that it could be used.
+            JudgeError: the model answered, but no answer could be used.
             ConfigurationError: the calls cannot work.
         """
         number = 0
@@ -68,10 +69,10 @@ class ModelAnnotation:
                 await self._attach(number, Annotation("continue"))
                 number += 1
             elif self._limits.window == 1 or number + 1 == len(self._steps):
-                await self._alone(number)
+                await self._one_step(number)
                 number += 1
             else:
-                number = await self._together(number)
+                number = await self._window(number)
         if self.errors and not self._decided:
             if self._failure is not None and not self._answered:
                 raise self._failure
@@ -85,60 +86,72 @@ class ModelAnnotation:
         return self.builder.pool(self._limits.max_main, self._limits.max_leaves)
 
     def _has_choice(self) -> bool:
-        """Whether the next step can be anything but a continuation; else a question about it is wasted."""
+        """Whether the next step can be anything but a continuation; if not, asking about it is a waste."""
         if not self.builder.nodes:
             return False
         pool = self._pool()
         return len(pool.main_path) > 1 or bool(pool.leaves)
 
-    async def _alone(self, number: int) -> None:
-        """Ask about one step, again with the error told where no answer can be used, and attach it."""
+    async def _one_step(self, number: int) -> None:
+        """Ask about one step, again with the error named where no answer can be used, and attach it."""
+        if self._failed_in_a_row >= _GIVE_UP_AFTER:
+            reason = f"not asked, since {_GIVE_UP_AFTER} requests in a row had failed"
+            await self._fall_back(number, reason, 0)
+            return
         pool = self._pool()
-        wrong: str | None = None
-        message, attempts = "", 0
-        for attempt in range(self._limits.max_retries + 1):
-            if self._failed_in_a_row >= _HOPELESS:
-                message = message or f"not asked, since {_HOPELESS} requests in a row had failed"
-                break
-            prompt = ask(
-                {number: self._steps[number]},
-                pool,
-                self.builder,
-                question=self._question,
-                failed=wrong,
-            )
-            attempts += self._limits.samples
-            texts, failure = await self._sample(prompt, attempt)
-            if not texts:  # calls that may work a second time have been retried already
-                message = str(failure)
-                break
-            read = [read_annotation(text) for text in texts]
-            candidates = [found for one in read if (found := usable(one, self.builder, pool))]
-            if candidates:
-                self._decided += 1
-                await self._attach(number, _vote(candidates))
-                return
-            message = wrong = problem(read[-1], pool)
-        self.errors.append(AnnotationError(step=number, message=message[:1000], attempts=attempts))
+
+        def prompt(failed: str | None = None) -> str:
+            new = {number: self._steps[number]}
+            return build_prompt(new, pool, self.builder, question=self._question, failed=failed)
+
+        async def ask(messages: Question, attempt: int) -> list[str]:
+            texts, failure = await self._sample(messages, attempt)
+            if failure is not None and not texts:  # what may work a second time has been retried already
+                raise failure
+            return texts
+
+        def read(texts: list[str]) -> tuple[list[Annotation], str]:
+            """The annotations that can be used, or what is wrong with the last one."""
+            annotations = [read_annotation(text) for text in texts]
+            valid = [found for one in annotations if (found := usable(one, self.builder, pool))]
+            return valid, "" if valid else problem(annotations[-1], pool)
+
+        def again(reading: tuple[list[Annotation], str]) -> str | None:
+            valid, wrong = reading
+            return None if valid else prompt(wrong)
+
+        outcome = await ask_until(ask, prompt(), read, again, self._limits.max_retries + 1)
+        valid, wrong = outcome.reading or ([], "")
+        if valid:
+            self._decided += 1
+            await self._attach(number, _vote(valid))
+        else:
+            reason = str(outcome.error) if outcome.error else wrong
+            await self._fall_back(number, reason, outcome.asked * self._limits.samples)
+
+    async def _fall_back(self, number: int, reason: str, attempts: int) -> None:
+        """Attach a step for which there is no usable annotation."""
+        self.errors.append(AnnotationError(step=number, message=reason[:1000], attempts=attempts))
         await self._attach(number, Annotation("continue"))
 
-    async def _together(self, first: int) -> int:
-        """Ask about a window of steps at once and attach them; returns the number of the next step.
+    async def _window(self, first: int) -> int:
+        """Ask about a window of steps at once and attach them; return the number of the next step.
 
-        Each is held against the state that it really has; one that does not fit there is asked about alone.
+        Each annotation is checked against the DAG as it is by then; a step whose annotation does not fit is asked
+        about by itself.
         """
         end = min(first + self._limits.window, len(self._steps))
         window = {number: self._steps[number] for number in range(first, end)}
         pool = self._pool()
         shown = {*pool.main_path, *pool.leaves, *window}
         texts: list[str] = []
-        if self._failed_in_a_row < _HOPELESS:
-            prompt = ask(window, pool, self.builder, question=self._question)
+        if self._failed_in_a_row < _GIVE_UP_AFTER:
+            prompt = build_prompt(window, pool, self.builder, question=self._question)
             texts, _ = await self._sample(prompt, 0)
         readings = [read_window(text) for text in texts]
         for number in window:
             pool = self._pool()
-            # A path that has become shorter offers steps from further back, which this answer did not see.
+            # A path that became shorter offers steps from further back, which this answer was not shown.
             seen = AttachmentPool(
                 tuple(one for one in pool.main_path if one in shown),
                 tuple(one for one in pool.leaves if one in shown),
@@ -149,11 +162,13 @@ class ModelAnnotation:
                 self._decided += 1
                 await self._attach(number, _vote(candidates))
             else:
-                await self._alone(number)
+                await self._one_step(number)
         return end
 
-    async def _sample(self, prompt: str, attempt: int) -> tuple[list[str], Exception | None]:
-        """What the model says to a prompt, and a failure if there was one. Each attempt has samples of its own."""
+    async def _sample(
+        self, prompt: Question, attempt: int
+    ) -> tuple[list[str], GenerationError | BudgetExceeded | None]:
+        """What the model says to a prompt, and the first failure. Each attempt takes samples of its own."""
         count = self._limits.samples
         results: list[Generation | GenerationError | BudgetExceeded]
         if count > 1 and attempt == 0:  # several answers to one prompt can come in one call
@@ -174,7 +189,7 @@ class ModelAnnotation:
         texts = [own_words(answer.message, answer.finish_reason) for answer in answers]
         return texts, failures[0] if failures else None
 
-    async def _generate(self, prompt: str, index: int) -> Generation | GenerationError | BudgetExceeded:
+    async def _generate(self, prompt: Question, index: int) -> Generation | GenerationError | BudgetExceeded:
         try:
             return await self._llm.agenerate(prompt, sample_index=index, **self._params)
         except (GenerationError, BudgetExceeded) as error:
@@ -182,7 +197,7 @@ class ModelAnnotation:
 
     async def _attach(self, number: int, annotation: Annotation) -> None:
         node = self.builder.add(self._steps[number], *annotation)
-        await self._told(node)
+        await self._on_node(node)
 
 
 def _error(failure: Failure) -> GenerationError | BudgetExceeded:
@@ -194,7 +209,7 @@ def _error(failure: Failure) -> GenerationError | BudgetExceeded:
 
 
 def _vote(candidates: Sequence[Annotation]) -> Annotation:
-    """The most frequent candidate; of equally frequent ones the most cautious action, then the latest parents."""
+    """The most frequent annotation; among equals the most cautious action, then the latest parents."""
     votes = Counter((one.action, tuple(one.parents)) for one in candidates)
     winner = max(votes, key=lambda vote: (votes[vote], _TIES.index(vote[0]), vote[1]))
     return next(one for one in candidates if (one.action, tuple(one.parents)) == winner)

@@ -14,15 +14,15 @@ from me2sdk.annotate.custom import annotate_with
 from me2sdk.annotate.local import LocalAnnotator
 from me2sdk.annotate.model import ModelAnnotation
 from me2sdk.annotate.prompt import prompt_name
-from me2sdk.annotate.types import Annotator, Limits, Told
+from me2sdk.annotate.types import Annotator, Limits, OnNode
 from me2sdk.dag import DAGNode, ReasoningDAG
-from me2sdk.errors import ConfigurationError, InvalidTraceError, JudgeError, ME2Error
-from me2sdk.llm import LLM, Budget, open_llm
+from me2sdk.errors import BatchAnnotationError, ConfigurationError, InvalidTraceError, ME2Error
+from me2sdk.llm import LLM, Budget, Model, check_options, open_llm
 from me2sdk.schema import Question, Step, Trace, question_text
 from me2sdk.steps import split_steps
 from me2sdk.traces import clean
 
-__all__ = ["BatchAnnotationError", "aparse_dag", "parse_dag"]
+__all__ = ["aparse_dag", "parse_dag"]
 
 _log = logging.getLogger(__name__)
 OneTrace = Trace | str | list[str] | list[Step]
@@ -30,27 +30,8 @@ ManyTraces = list[Trace] | list[list[str]] | list[list[Step]]
 OnStep = Callable[[int, DAGNode], Awaitable[None] | None]
 
 
-class BatchAnnotationError(JudgeError):
-    """Some of several traces could not be annotated; the others are done.
-
-    Attributes:
-        partial: a DAG for each trace, in their order; None for those that failed.
-        failures: what went wrong, by the trace's place.
-    """
-
-    def __init__(
-        self, message: str, partial: list[ReasoningDAG | None], failures: dict[int, ME2Error]
-    ) -> None:
-        super().__init__(message)
-        self.partial = partial
-        self.failures = failures
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.args[0], self.partial, self.failures)
-
-
 class _Job(NamedTuple):
-    """A trace that is to be annotated."""
+    """A trace to annotate."""
 
     place: int
     steps: list[Step]
@@ -58,11 +39,47 @@ class _Job(NamedTuple):
 
 
 @overload
-async def aparse_dag(trace: OneTrace, **options: Any) -> ReasoningDAG: ...
+async def aparse_dag(
+    trace: OneTrace,
+    *,
+    question: Question | None = None,
+    model: Model | LLM | None = None,
+    annotator: Annotator | None = None,
+    samples: int = 1,
+    window: int = 1,
+    max_main: int = 24,
+    max_leaves: int = 8,
+    max_retries: int = 2,
+    prefixes: str | Iterable[str] | Path = "auto",
+    max_concurrency: int = 16,
+    cache: bool | str | Path | None = None,
+    budget: Budget | None = None,
+    timeout: float = 120.0,
+    on_step: OnStep | None = None,
+    **params: Any,
+) -> ReasoningDAG: ...
 
 
 @overload
-async def aparse_dag(trace: ManyTraces, **options: Any) -> list[ReasoningDAG]: ...
+async def aparse_dag(
+    trace: ManyTraces,
+    *,
+    question: Question | None = None,
+    model: Model | LLM | None = None,
+    annotator: Annotator | None = None,
+    samples: int = 1,
+    window: int = 1,
+    max_main: int = 24,
+    max_leaves: int = 8,
+    max_retries: int = 2,
+    prefixes: str | Iterable[str] | Path = "auto",
+    max_concurrency: int = 16,
+    cache: bool | str | Path | None = None,
+    budget: Budget | None = None,
+    timeout: float = 120.0,
+    on_step: OnStep | None = None,
+    **params: Any,
+) -> list[ReasoningDAG]: ...
 
 
 @traced("parse_dag")
@@ -70,7 +87,7 @@ async def aparse_dag(
     trace: OneTrace | ManyTraces,
     *,
     question: Question | None = None,
-    model: Any = None,
+    model: Model | LLM | None = None,
     annotator: Annotator | None = None,
     samples: int = 1,
     window: int = 1,
@@ -86,6 +103,7 @@ async def aparse_dag(
     **params: Any,
 ) -> ReasoningDAG | list[ReasoningDAG]:
     """Parse one trace or several; `parse_dag` with ``await``."""
+    check_options(parse_dag, params)
     if min(samples, window) < 1 or max_main < 2 or min(max_leaves, max_retries) < 0:
         raise ConfigurationError(
             "samples and window are at least 1, max_main at least 2, max_leaves and max_retries at least 0; got "
@@ -99,11 +117,13 @@ async def aparse_dag(
     own = annotator or LocalAnnotator()
 
     async def one(job: _Job) -> ReasoningDAG | ME2Error:
-        told = _teller(on_step, job.place)
+        on_node = _notifier(on_step, job.place)
         try:
             if llm is None:
-                return await annotate_with(own, job.steps, question=job.question, limits=limits, told=told)
-            return await _with_model(llm.session(), job, limits, params, told)
+                return await annotate_with(
+                    own, job.steps, question=job.question, limits=limits, on_node=on_node
+                )
+            return await _with_model(llm.session(), job, limits, params, on_node)
         except ConfigurationError:
             raise
         except ME2Error as error:
@@ -128,18 +148,54 @@ async def aparse_dag(
 
 
 @overload
-def parse_dag(trace: OneTrace, **options: Any) -> ReasoningDAG: ...
+def parse_dag(
+    trace: OneTrace,
+    *,
+    question: Question | None = None,
+    model: Model | LLM | None = None,
+    annotator: Annotator | None = None,
+    samples: int = 1,
+    window: int = 1,
+    max_main: int = 24,
+    max_leaves: int = 8,
+    max_retries: int = 2,
+    prefixes: str | Iterable[str] | Path = "auto",
+    max_concurrency: int = 16,
+    cache: bool | str | Path | None = None,
+    budget: Budget | None = None,
+    timeout: float = 120.0,
+    on_step: OnStep | None = None,
+    **params: Any,
+) -> ReasoningDAG: ...
 
 
 @overload
-def parse_dag(trace: ManyTraces, **options: Any) -> list[ReasoningDAG]: ...
+def parse_dag(
+    trace: ManyTraces,
+    *,
+    question: Question | None = None,
+    model: Model | LLM | None = None,
+    annotator: Annotator | None = None,
+    samples: int = 1,
+    window: int = 1,
+    max_main: int = 24,
+    max_leaves: int = 8,
+    max_retries: int = 2,
+    prefixes: str | Iterable[str] | Path = "auto",
+    max_concurrency: int = 16,
+    cache: bool | str | Path | None = None,
+    budget: Budget | None = None,
+    timeout: float = 120.0,
+    on_step: OnStep | None = None,
+    **params: Any,
+) -> list[ReasoningDAG]: ...
 
 
 def parse_dag(
     trace: OneTrace | ManyTraces,
     *,
     question: Question | None = None,
-    model: Any = None,
+    model: Model | LLM | None = None,
     annotator: Annotator | None = None,
     samples: int = 1,
     window: int = 1,
@@ -157,47 +213,48 @@ def parse_dag(
     """Turn a reasoning trace into a DAG of its steps (paper §4.2, App. E).
 
     Steps are attached in order. For each, an annotator says whether it continues the main path, goes back to an earlier
-    step of it, or merges branches. With ``model`` an LLM says so, one call a step; without, the local annotator does,
-    by cue words, at once and free of charge, and misses what is not said in so many words.
+    step of it, or merges branches. With ``model`` an LLM decides, with one call per step. Without a model the local
+    annotator decides by cue words, at once and free of charge; it misses turns that no cue word announces.
 
     Several traces are annotated side by side, and share the limit on calls and the cache. Each is a chain of calls.
 
     Args:
         trace: a `Trace`, a text (``<think>`` tags are understood), or a list of steps (texts, or what `split_steps`
             returns), for one DAG. For a list of DAGs, a list of `Trace`, or of lists of steps.
-        question: what was asked; by default the one that the trace carries. The model is shown it.
+        question: what was asked; by default the trace's own question. It is shown to the model.
         model: a LiteLLM model string, a list of them, a ``litellm.Router``, a callable ``f(messages, **params)``, or
             an `LLM`, whose own limits then hold.
-        annotator: an `Annotator` of your own, instead of ``model``.
-        samples: answers to ask for at each step. The valid one that most of them give counts; in a tie, continue goes
-            before backtrack and backtrack before merge. One, as in the paper's estimate of its cost, is the cheapest;
-            three or five even out a model that wavers.
-        window: consecutive steps to annotate in one call. One is the method's; four to eight save most of the calls
-            and the time, which pays for long traces and strong models. Each step is still held against the state that
-            it really has, and asked about alone where its annotation does not fit.
-        max_main: steps of the main path that are offered to attach to: the first and the latest. At least 2.
+        annotator: your own `Annotator`, instead of ``model``.
+        samples: answers to ask for per step. The most frequent valid one is used; in a tie, continue wins over
+            backtrack, and backtrack over merge. One, as in the paper's estimate of its cost, is the cheapest; three or
+            five even out a model that wavers.
+        window: consecutive steps to annotate in one call. The method uses one; four to eight save most of the calls
+            and the time, which is worth it for long traces and strong models. Each annotation is still checked against
+            the DAG as it is by then, and a step whose annotation does not fit is asked about by itself.
+        max_main: steps of the main path that are offered as parents: the first and the latest. At least 2.
         max_leaves: ends of other branches that are offered: the latest.
-        max_retries: how often a step is asked about again, with the error told, where no answer can be used.
+        max_retries: how often a step is asked about again, with the error named, where no answer can be used.
         prefixes: how a trace is cut into steps; see `split_steps`.
         max_concurrency: calls in flight at most.
         cache: True or a folder keeps answers on disk, so that the same call is not paid for twice; a job that was
-            killed goes on where it stopped. Off by default.
+            killed resumes where it stopped. Off by default.
         budget: a `Budget` that stops calls before it is passed.
-        timeout: seconds that one try of a call may take.
+        timeout: seconds that one attempt of a call may take.
         on_step: called with the trace's place (0 for a single one) and each `DAGNode` as it is attached; may be async.
             What it raises is logged.
         **params: sent to the model: ``temperature``, ``max_tokens``, ``api_base``, …
 
     Returns:
-        A `ReasoningDAG`, or a list of them. A step for which no usable annotation came continues the main path and is
-        listed in ``.errors``; after three requests in a row that fail for good, the rest of the trace is not asked
-        about. ``.usage`` is what the trace's calls cost.
+        A `ReasoningDAG`, or a list of them. A step without a usable annotation continues the main path and is listed
+        in ``.errors``; after three requests in a row that failed for good, no more are made for the trace. ``.usage``
+        is what the trace's calls cost.
 
     Raises:
         GenerationError: every call of the trace failed.
         BudgetExceeded: the budget did not allow a single call.
-        JudgeError: the model answered, but never so that it could be used. For several traces a
-            `BatchAnnotationError`, once all of them have come to an end: its ``partial`` holds the DAGs of the others.
+        JudgeError: the model answered, but no answer could be used.
+        BatchAnnotationError: some of several traces failed. Raised when all of them have ended; ``partial`` holds the
+            DAGs of the others.
         InvalidTraceError: a trace is empty. Raised before any call is made.
         ConfigurationError: an argument cannot work.
     """
@@ -270,7 +327,7 @@ def _job(
 
 
 def _llm(
-    model: Any,
+    model: Model | LLM | None,
     annotator: Annotator | None,
     max_concurrency: int,
     timeout: float,
@@ -287,7 +344,7 @@ def _llm(
             )
         if annotator is not None and not callable(getattr(annotator, "annotate", None)):
             raise ConfigurationError(
-                f"annotator must have annotate(step, pool, nodes) -> Annotation; {type(annotator).__name__} has not."
+                f"annotator must have annotate(step, pool, nodes) -> Annotation; {type(annotator).__name__} does not."
             )
         return None
     if annotator is not None:
@@ -302,25 +359,25 @@ def _llm(
     )
 
 
-def _teller(on_step: OnStep | None, index: int) -> Told:
-    async def told(node: DAGNode) -> None:
+def _notifier(on_step: OnStep | None, index: int) -> OnNode:
+    async def on_node(node: DAGNode) -> None:
         if on_step is None:
             return
         try:
             result = on_step(index, node)
             if inspect.isawaitable(result):
                 await result
-        except Exception:  # the caller's code; its fault must not cost what is paid for
+        except Exception:  # a fault in the caller's code must not lose what is paid for
             _log.exception("on_step failed for step %d of trace %d", node.id, index)
 
-    return told
+    return on_node
 
 
 async def _with_model(
-    llm: LLM, job: _Job, limits: Limits, params: Mapping[str, Any], told: Told
+    llm: LLM, job: _Job, limits: Limits, params: Mapping[str, Any], on_node: OnNode
 ) -> ReasoningDAG:
     work = ModelAnnotation(
-        llm, job.steps, question=question_text(job.question), limits=limits, params=params, told=told
+        llm, job.steps, question=question_text(job.question), limits=limits, params=params, on_node=on_node
     )
     await work.run()
     return work.builder.build(

@@ -1,4 +1,4 @@
-"""What a model is asked about a step, or about several at once: the prompt with its fenced data."""
+"""The prompt that asks a model about one step or several, with its data behind fences."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from me2sdk import prompts
 from me2sdk.dag import AttachmentPool, DAGBuilder
 from me2sdk.schema import Step
 
-__all__ = ["ask", "prompt_name"]
+__all__ = ["build_prompt", "prompt_name"]
 
-# Characters of each text that are shown, so that a call has one to two thousand tokens however long the steps are.
+# Characters shown of each text, so that a call has one to two thousand tokens however long the steps are.
 _QUESTION = 3000
 _LAST = 800  # the last step of the main path, which most new steps follow
 _EARLIER = 200
@@ -23,7 +23,7 @@ def prompt_name(window: int) -> str:
     return f"{prompt.name} {prompt.version}"
 
 
-def ask(
+def build_prompt(
     new: Mapping[int, Step],
     pool: AttachmentPool,
     builder: DAGBuilder,
@@ -38,7 +38,7 @@ def ask(
         pool: what the first of them may be attached to.
         builder: the DAG so far.
         question: what was asked, as text; "" if that is not known.
-        failed: why an earlier answer to the same question could not be used; for one step alone.
+        failed: why an earlier answer about the same step could not be used; for a single step.
     """
     nodes, last = builder.nodes, pool.main_path[-1]
     shown = {number: _clip(nodes[number].text, _EARLIER) for number in (*pool.main_path, *pool.leaves)}
@@ -90,7 +90,7 @@ def _fork(leaf: int, builder: DAGBuilder) -> int:
 
 
 def _clip(text: str, size: int) -> str:
-    """``text`` with its middle left out where it is longer than ``size``: a step says at its start what it does."""
+    """``text``, without its middle if it is longer than ``size``: the start, which says what a step does, is kept."""
     text = text.strip()
     head = size * 3 // 4
     return (

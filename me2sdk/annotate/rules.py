@@ -1,4 +1,4 @@
-"""Holding an annotation against the rules of the attachment pool (App. E)."""
+"""Checking an annotation against the rules of the attachment pool (App. E)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["problem", "usable"]
 
 
 def usable(annotation: Annotation | None, builder: DAGBuilder, pool: AttachmentPool) -> Annotation | None:
-    """The annotation with the parents that it attaches the next step to, or None if it is not valid.
+    """The annotation with the parents that the next step gets, or None if it is not valid.
 
-    A backtrack that names several steps keeps the latest one that is valid.
+    Of a backtrack that names several steps, the latest valid one is kept.
     """
     if annotation is None:
         return None
@@ -23,7 +23,7 @@ def usable(annotation: Annotation | None, builder: DAGBuilder, pool: AttachmentP
 
 
 def problem(annotation: Annotation | None, pool: AttachmentPool) -> str:
-    """Why an annotation is not valid, in words that help the model to mend it."""
+    """Why an annotation is not valid, in words that help a model to correct it."""
     if annotation is None:
         return "it held no line <|action|>continue, <|action|>backtrack or <|action|>merge"
     named = ", ".join(map(str, annotation.parents)) or "no id"

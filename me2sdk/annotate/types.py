@@ -1,4 +1,4 @@
-"""What an annotator is and what it says."""
+"""What an annotator is, and what it returns."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from me2sdk.dag import AttachmentPool, DAGNode
 from me2sdk.schema import Step
 
-__all__ = ["Annotation", "Annotator", "Limits", "Told"]
+__all__ = ["Annotation", "Annotator", "Limits", "OnNode"]
 
-Told = Callable[[DAGNode], Awaitable[None]]
+OnNode = Callable[[DAGNode], Awaitable[None]]
+"""Called with each node as it is attached."""
 
 
 class Annotation(NamedTuple):
-    """How a step is to be attached.
+    """How to attach a step.
 
     Attributes:
         action: "continue", "backtrack" or "merge".
@@ -31,8 +32,8 @@ class Annotation(NamedTuple):
 class Annotator(Protocol):
     """Anything that decides, step by step, how a trace branches.
 
-    It may have a ``name``, which is kept with the DAG; else its class's name is. ``annotate`` may be async; a
-    plain one is called in a thread.
+    It may have a ``name``, which is kept with the DAG; without one the name of its class is kept. ``annotate`` may be
+    async; a plain function is called in a thread.
     """
 
     def annotate(

@@ -22,7 +22,7 @@ from me2sdk.cli import (
     structure,
     train_rm,
 )
-from me2sdk.cli.io import FAILED, USAGE, err
+from me2sdk.cli.io import FAILED, USAGE, fail
 from me2sdk.errors import ConfigurationError, ME2Error
 
 app = typer.Typer(
@@ -82,10 +82,10 @@ def main() -> None:
     try:
         app()
     except ME2Error as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        fail(f"error: {error}")
         sys.exit(USAGE if isinstance(error, ConfigurationError) else FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader went away (`me2 … | head`), and so does our last flush
+        sys.stderr.close()  # the reader left (`me2 … | head`), so the last flush would fail, too
         sys.exit(0)

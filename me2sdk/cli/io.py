@@ -1,16 +1,24 @@
-"""What the commands share: consoles, progress, tables."""
+"""Shared by the commands: consoles, progress bars, input, tables."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -18,8 +26,9 @@ from me2sdk.errors import ConfigurationError, InvalidTraceError
 
 if TYPE_CHECKING:
     from me2sdk.schema import Candidate, RerankResult
+    from me2sdk.train.progress import OnProgress, Progress as ProgressNews
 
-# Exit codes, as `me2 --help` tells them.
+# Exit codes, as in `me2 --help`.
 FAILED = 1
 USAGE = 2
 PARTIAL = 3
@@ -28,24 +37,65 @@ err = Console(stderr=True)
 
 
 def out() -> Console:
-    """A console on standard output (made late, so that redirection in tests and pipes is seen)."""
+    """A console on standard output (made on each call, so that it follows redirection)."""
     return Console(soft_wrap=not sys.stdout.isatty())
 
 
 def emit(text: str) -> None:
-    """Write a line to standard output as it is, whatever it holds."""
+    """Write a line to standard output as it is."""
     sys.stdout.write(text.encode("utf-8", errors="replace").decode("utf-8") + "\n")
     sys.stdout.flush()
 
 
+def note(text: str, style: str | None = None) -> None:
+    """Write a line to standard error as it is, in one style."""
+    err.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def fail(text: str) -> None:
+    """Write a line about a failure to standard error."""
+    note(text, "red")
+
+
 @contextmanager
-def progress(what: str, total: int | None) -> Iterator[Progress]:
-    """A progress bar on standard error, shown only on a terminal; ``advance(0)`` moves it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+def live(what: str, total: int | None, *columns: ProgressColumn) -> Iterator[Callable[..., None]]:
+    """Show a line on standard error while the block runs, if that is a terminal.
+
+    Args:
+        what: the description of the work.
+        total: how many steps it has, or None if that is not known.
+        columns: the columns of the line, in rich's form.
+
+    Yields:
+        A function that updates the line; it takes the keyword arguments of rich's ``Progress.update``.
+    """
     bar = Progress(*columns, console=err, transient=True)
-    bar.add_task(what, total=total)
+    task = bar.add_task(what, total=total)
     with bar if sys.stderr.isatty() else nullcontext():
-        yield bar
+        yield partial(bar.update, task)
+
+
+def _bar(what: str, total: int | None) -> Any:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return live(what, total, *columns)
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """Show a progress bar on standard error. Yields a function that moves it by one step."""
+    with _bar(what, total) as update:
+        yield partial(update, advance=1)
+
+
+@contextmanager
+def progress_callback(what: str) -> Iterator[OnProgress]:
+    """Show a progress bar on standard error. Yields an ``on_progress`` that moves it."""
+    with _bar(what, None) as update:
+
+        def on_progress(news: ProgressNews) -> None:
+            update(description=news.name, completed=news.done, total=news.total)
+
+        yield on_progress
 
 
 def read_text(file: str) -> str:
@@ -86,7 +136,14 @@ def candidates_table(
     title: str | None = None,
     answers: dict[int, str | None] | None = None,
 ) -> Table:
-    """Rank, reward, length in characters, answer (the stated one, or that of ``answers``), right or wrong."""
+    """A table of candidates, best first: rank, reward, length in characters, answer.
+
+    Args:
+        result: the candidates.
+        correct: whether an answer is right, by the candidate's index.
+        title: a title.
+        answers: answers to show in place of the stated ones, by the candidate's index.
+    """
     table = Table(title=Text(title) if title else None, title_justify="left", title_style="bold")
     for name in ("rank", "reward", "length"):
         table.add_column(name, justify="right")

@@ -1,34 +1,23 @@
-"""The options that each command with a model takes, and a progress line that shows what was spent."""
+"""Shared by the commands that call models: opening them, and saying what they cost."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from me2sdk.cli.io import emit, err
+from me2sdk.cli.io import emit, live, note
 
 if TYPE_CHECKING:
     from me2sdk.cost import Verb
     from me2sdk.llm import LLM
     from me2sdk.schema import Usage
 
-ApiBase = Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server.")]
-MaxConcurrency = Annotated[int, typer.Option(help="Calls in flight at most.")]
-BudgetUsd = Annotated[float | None, typer.Option(help="Stop before this many US dollars are spent.")]
-BudgetTokens = Annotated[int | None, typer.Option(help="Stop before this many tokens are used.")]
-Cache = Annotated[
-    bool, typer.Option("--cache", help="Keep answers on disk, so that the same call costs nothing.")
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what it would take, in calls, tokens and cost; ask no model.")
-]
-_MANY = 50  # calls from which on a command says beforehand what it will take
+_MANY_CALLS = 50  # from here on a command announces its cost
 
 
 def open_llm(
@@ -40,7 +29,17 @@ def open_llm(
     cache: bool,
     **params: Any,
 ) -> LLM:
-    """The models of a command, with its limits."""
+    """Open the models of a command.
+
+    Args:
+        models: LiteLLM names; several are a mixed pool.
+        api_base: base URL of their server, or None.
+        max_concurrency: most calls in flight.
+        budget_usd: most US dollars, or None.
+        budget_tokens: most tokens, or None.
+        cache: whether to keep answers on disk.
+        **params: parameters of each call; None leaves one out.
+    """
     from me2sdk.llm import LLM, Budget
 
     given = {**params, "api_base": api_base}
@@ -54,7 +53,7 @@ def open_llm(
     )
 
 
-def foretell(
+def announce_cost(
     verb: Verb,
     items: Any,
     llm: LLM,
@@ -64,21 +63,21 @@ def foretell(
     at_most: int | None = None,
     **options: Any,
 ) -> None:
-    """Say what a job will take: on standard output if that is all that is wanted, else on standard error if it is much.
+    """Say what a job will take: always in a dry run, otherwise if it is expensive.
 
     Args:
         verb: the verb.
-        items: what it works on.
+        items: the input of the verb, as `estimate_cost` takes it.
         llm: the models.
-        dry_run: whether that is all.
-        as_json: print JSON, if that is all.
-        at_most: calls that it cannot exceed, where that is plain.
+        dry_run: write the estimate to standard output and exit.
+        as_json: write it as JSON.
+        at_most: an upper bound of the number of calls, if there is a simple one.
         **options: the other arguments of the verb.
 
     Raises:
-        typer.Exit: that was all.
+        typer.Exit: it is a dry run.
     """
-    if not dry_run and at_most is not None and at_most <= _MANY:
+    if not dry_run and at_most is not None and at_most <= _MANY_CALLS:
         return
     from me2sdk.cost import estimate_cost
 
@@ -86,31 +85,29 @@ def foretell(
     if dry_run:
         emit(estimate.model_dump_json() if as_json else str(estimate))
         raise typer.Exit
-    if estimate.calls > _MANY:
-        err.print(f"This will take {estimate}.", markup=False, highlight=False, soft_wrap=True)
+    if estimate.calls > _MANY_CALLS:
+        note(f"This will take {estimate}.")
 
 
-def spent(usage: Usage) -> str:
-    """Usage in words."""
+def format_usage(usage: Usage) -> str:
+    """Calls, tokens and cost as text."""
     cost = "cost unknown" if usage.cost is None else f"${usage.cost:.4f}"
     tokens = "tokens unknown" if usage.total_tokens is None else f"{usage.total_tokens} tokens"
     return f"{usage.calls} calls, {usage.cached_calls} from the cache, {tokens}, {cost}"
 
 
-class _Spent(ProgressColumn):
+class _UsageColumn(ProgressColumn):
     def __init__(self, llm: LLM) -> None:
         super().__init__()
         self._llm = llm
 
     def render(self, task: Task) -> Text:
-        return Text(spent(self._llm.usage))
+        return Text(format_usage(self._llm.usage))
 
 
 @contextmanager
-def working(what: str, llm: LLM) -> Iterator[None]:
-    """Show time and spending so far on standard error while the block runs; only on a terminal."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), _Spent(llm))
-    bar = Progress(*columns, console=err, transient=True)
-    bar.add_task(what)
-    with bar if sys.stderr.isatty() else nullcontext():
+def spinner(what: str, llm: LLM) -> Iterator[None]:
+    """Show the time and the usage so far on standard error while the block runs."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), _UsageColumn(llm))
+    with live(what, None, *columns):
         yield

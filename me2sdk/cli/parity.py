@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from me2sdk.cli.io import FAILED, emit, err, read_text
+from me2sdk.cli.io import FAILED, emit, note, read_text
+from me2sdk.cli.options import Json
 from me2sdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _OPTIONS: dict[str, type] = {
 
 
 def parity(
-    first: Annotated[str, typer.Argument(metavar="SCORER_A", help="The scorer to go by.")],
+    first: Annotated[str, typer.Argument(metavar="SCORER_A", help="The reference scorer.")],
     second: Annotated[str, typer.Argument(metavar="SCORER_B", help="The scorer to compare with it.")],
     traces: Annotated[
         str | None,
@@ -35,14 +36,15 @@ def parity(
         ),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="Largest difference of two scores that counts as none.")
+        float, typer.Option(min=0, help="Largest difference of two scores that counts as equal.")
     ] = 0.01,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Compare what two scorers say of the same traces; exit code 0 if they choose alike, 1 if not.
 
-    A scorer is "mini", "small", a folder or hub name, or the URL of a server, with options behind commas:
-    my-trm,dtype=bfloat16 or my-trm,quantization=nf4 or my-trm,batch=1 or http://localhost:8000,api=vllm,model=my-trm.
+    A scorer is "mini", "small", a folder or hub name, prm:NAME, the URL of a server, "shortest", "longest" or "random",
+    with options behind commas: my-trm,dtype=bfloat16 or my-trm,quantization=nf4 or my-trm,batch=1 or
+    http://localhost:8000,api=vllm,model=my-trm.
     """
     from me2sdk.scorers import compare_scorers, read_probes
 
@@ -52,14 +54,14 @@ def parity(
         emit(report.model_dump_json())
     else:
         for number, (a, b) in enumerate(report.scores):
-            err.print(f"{number:>4} {a:>+10.4f} {b:>+10.4f} {b - a:>+10.4f}", markup=False, highlight=False)
+            note(f"{number:>4} {a:>+10.4f} {b:>+10.4f} {b - a:>+10.4f}")
         emit(str(report))
     if report.verdict == "different":
         raise typer.Exit(FAILED)
 
 
 class _Batches:
-    """A scorer that is asked for a few traces at a time."""
+    """A scorer that scores a few traces at a time."""
 
     def __init__(self, scorer: Any, size: int) -> None:
         self._scorer = scorer
@@ -80,7 +82,7 @@ class _Batches:
 
 
 def _open(spec: str) -> Any:
-    from me2sdk.scorers import RemoteTRMScorer, TRMScorer
+    from me2sdk.scorers import open_scorer
 
     name, *parts = spec.split(",")
     options: dict[str, Any] = {}
@@ -96,9 +98,5 @@ def _open(spec: str) -> Any:
     batch = options.pop("batch", None)
     if batch is not None and batch < 1:
         raise ConfigurationError(f"batch is at least 1, not {batch}.")
-    make = RemoteTRMScorer if name.startswith(("http://", "https://")) else TRMScorer
-    try:
-        scorer = make(name, **options)
-    except TypeError:
-        raise ConfigurationError(f"{spec!r} has an option that {make.__name__} does not take.") from None
+    scorer = open_scorer(name, **options)
     return _Batches(scorer, batch) if batch else scorer

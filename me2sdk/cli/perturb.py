@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 
 from me2sdk._choices import Dimension
-from me2sdk.cli.io import PARTIAL, emit, err, out
+from me2sdk.cli.io import PARTIAL, emit, fail, note, out
+from me2sdk.cli.options import Json
 from me2sdk.errors import ConfigurationError
 
 
@@ -28,7 +29,7 @@ def perturb(
         list[Dimension] | None, typer.Option(help="Only this dimension; may be given again.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same traces and seed make the same pairs.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make preference pairs by rule: a right trace against the same one with one known fault.
 
@@ -64,13 +65,11 @@ def perturb(
             shares = (f"{row.better_longer:.3f}", f"{row.shorter_wins:.3f}")
             table.add_row(row.kind, row.dimension, str(row.pairs), *shares)
         out().print(table)
-        out().print(
-            f"{len(pairs)} pairs of {len(found.traces)} traces in {output}; {found.wrong} wrong traces left out.",
-            highlight=False,
-            markup=False,
+        emit(
+            f"{len(pairs)} pairs of {len(found.traces)} traces in {output}; {found.wrong} wrong traces left out."
         )
     for number, reason in found.unreadable[:5]:
-        err.print(f"line {number}: {reason}", markup=False, highlight=False, soft_wrap=True)
+        note(f"line {number}: {reason}")
     if found.unreadable:
-        err.print(f"{len(found.unreadable)} lines could not be read.", style="red")
+        fail(f"{len(found.unreadable)} lines could not be read.")
         raise typer.Exit(PARTIAL)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from me2sdk.cli.io import emit, err
+from me2sdk.cli.io import emit, note
+from me2sdk.cli.options import Json
 
 Source = Annotated[str, typer.Argument(help="Folder or hub name of a reward model in safetensors.")]
 Output = Annotated[Path, typer.Argument(help="Folder to write; --scorer takes it.")]
@@ -16,10 +17,10 @@ Output = Annotated[Path, typer.Argument(help="Folder to write; --scorer takes it
 def quantize(
     source: Source,
     output: Output,
-    quantization: Annotated[str, typer.Option(help="nf4 (4 bits a weight) or int8.")] = "nf4",
+    quantization: Annotated[str, typer.Option(help="nf4 (4 bits per weight) or int8.")] = "nf4",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write a reward model in 4 or 8 bits, without ever holding it whole in memory."""
     from me2sdk.train.reward_model import quantize_checkpoint
@@ -34,9 +35,8 @@ def quantize(
     if as_json:
         emit(report.model_dump_json())
         return
-    err.print(
+    note(
         f"{report.quantized} of {report.tensors} tensors in {quantization}; {report.bytes_read / 1e9:.2f} GB became "
-        f"{report.bytes_written / 1e9:.2f} GB",
-        highlight=False,
+        f"{report.bytes_written / 1e9:.2f} GB"
     )
     emit(str(output))

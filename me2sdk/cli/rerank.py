@@ -12,41 +12,43 @@ import typer
 
 from me2sdk._choices import Select
 from me2sdk._jsonl import JsonlWriter, read_jsonl
-from me2sdk.cli.io import FAILED, PARTIAL, candidates_table, emit, err, out, parse_record, progress, read_text
-from me2sdk.cli.model import (
+from me2sdk._sync import run_sync
+from me2sdk.cli.io import (
+    FAILED,
+    PARTIAL,
+    candidates_table,
+    emit,
+    err,
+    fail,
+    note,
+    out,
+    parse_record,
+    progress,
+    read_text,
+)
+from me2sdk.cli.model import announce_cost, format_usage, open_llm
+from me2sdk.cli.options import (
     ApiBase,
     BudgetTokens,
     BudgetUsd,
     Cache,
     DryRun,
+    Json,
     MaxConcurrency,
-    foretell,
-    open_llm,
-    spent,
+    Output,
+    Quantization,
+    Scorer,
 )
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ME2Error
 
 if TYPE_CHECKING:
     from me2sdk.schema import Candidate, RerankResult
 
-Scorer = Annotated[
-    str, typer.Option(help='"mini", "small", or the name or path of a reward model or of an adapter of one.')
-]
-Quantization = Annotated[str | None, typer.Option(help="int8 or nf4, for reward models.")]
 SelectOption = Annotated[Select, typer.Option(help="How the best is chosen.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="JSONL file, or - for standard input.")]
-Output = Annotated[Path | None, typer.Option(help="Append results here; run again to resume after a stop.")]
-
 
 Work = Callable[[dict[str, Any]], dict[str, Any]]
 Show = Callable[[dict[str, Any]], None]
-
-
-def _scorer(name: str, quantization: str | None) -> Any:
-    from me2sdk.scorers import TRMScorer
-
-    return TRMScorer(name, quantization=quantization)  # type: ignore[arg-type]
 
 
 def ask(
@@ -60,7 +62,7 @@ def ask(
         float | None, typer.Option(help="Sampling temperature; the provider's default if unset.")
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longest completion, in tokens.")] = None,
-    min_candidates: Annotated[int, typer.Option(help="Fewer than this is a failure.")] = 1,
+    min_candidates: Annotated[int, typer.Option(help="Fail with fewer answers than this.")] = 1,
     api_base: ApiBase = None,
     max_concurrency: MaxConcurrency = 16,
     budget_usd: BudgetUsd = None,
@@ -71,32 +73,33 @@ def ask(
 ) -> None:
     """Sample several answers and print the best-reasoned one; the others are listed on standard error."""
     from me2sdk.sampling import best_of_n
+    from me2sdk.scorers import open_scorer
 
     text = read_text("-").strip() if question == "-" else question
     if not text.strip():
         raise ConfigurationError("The question is empty. Give it as an argument, or - and pipe it in.")
     sampling = {"temperature": temperature, "max_tokens": max_tokens}
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache, **sampling)
-    foretell("best_of_n", text, llm, dry_run=dry_run, as_json=as_json, at_most=n, n=n)
-    with progress("candidates", n) as bar:
+    announce_cost("best_of_n", text, llm, dry_run=dry_run, as_json=as_json, at_most=n, n=n)
+    with progress("candidates", n) as advance:
 
-        def show(candidate: Candidate) -> None:
-            bar.advance(bar.task_ids[0])
+        def on_candidate(candidate: Candidate) -> None:
+            advance()
 
         result = best_of_n(
             text,
             model=llm,
             n=n,
-            scorer=_scorer(scorer, quantization),
+            scorer=open_scorer(scorer, quantization=quantization),
             select=select,
             min_candidates=min_candidates,
-            on_candidate=show,
+            on_candidate=on_candidate,
         )
     if as_json:
         emit(result.model_dump_json())
     else:
         err.print(candidates_table(result))
-        err.print(f"{spent(result.usage)}, {result.seconds:.1f} s")
+        note(f"{format_usage(result.usage)}, {result.seconds:.1f} s")
         _show_failures(result)
         emit(result.best.response)
     if result.failures:
@@ -114,18 +117,19 @@ def rerank_file(
     r"""Order candidates that you already have.
 
     Each line is {"question": …, "candidates": \[text or message, …]}; other fields are passed through.
-    Prints a table a question, or with --json a line of JSON each.
+    Prints a table per question, or with --json a line of JSON.
     """
     from me2sdk.sampling import rerank
     from me2sdk.schema import RerankResult
+    from me2sdk.scorers import open_scorer, scorer_name
 
-    judge = _scorer(scorer, quantization)
+    opened = open_scorer(scorer, quantization=quantization)
 
     def work(record: dict[str, Any]) -> dict[str, Any]:
         candidates = record.get("candidates")
         if not isinstance(candidates, list) or not candidates:
             raise InvalidTraceError('needs "candidates": a list of texts or messages that is not empty')
-        result = rerank(record.get("question"), candidates, scorer=judge, select=select)
+        result = rerank(record.get("question"), candidates, scorer=opened, select=select)
         rest = {name: value for name, value in record.items() if name not in ("candidates", "line", "error")}
         return {**rest, "result": result.model_dump(mode="json")}
 
@@ -138,7 +142,12 @@ def rerank_file(
         )
         _show_failures(result)
 
-    settings = {"command": "rerank", "scorer": judge.name, "quantization": quantization, "select": select}
+    settings = {
+        "command": "rerank",
+        "scorer": scorer_name(opened),
+        "quantization": quantization,
+        "select": select,
+    }
     _each_line(file, settings, output, as_json, work, show)
 
 
@@ -154,8 +163,9 @@ def score(
     Each line is {"question": …, "text": …} (or "message", or "reasoning"); other fields are passed through.
     """
     from me2sdk.schema import Trace
+    from me2sdk.scorers import ask_scorer, open_scorer, scorer_name
 
-    judge = _scorer(scorer, quantization)
+    opened = open_scorer(scorer, quantization=quantization)
 
     def work(record: dict[str, Any]) -> dict[str, Any]:
         question = record.get("question")
@@ -167,7 +177,7 @@ def score(
             trace = Trace.from_message(record["message"], question)
         else:
             raise InvalidTraceError('needs "text", "reasoning" or "message"')
-        scores = judge.score(question or "", [trace])
+        scores = run_sync(ask_scorer(opened, question or "", [trace]))
         rest = {name: value for name, value in record.items() if name not in ("line", "error")}
         return {
             **rest,
@@ -179,7 +189,7 @@ def score(
     def show(record: dict[str, Any]) -> None:
         emit(f"{record['line']}\t{record['score']:+.4f}")
 
-    settings = {"command": "score", "scorer": judge.name, "quantization": quantization}
+    settings = {"command": "score", "scorer": scorer_name(opened), "quantization": quantization}
     _each_line(file, settings, output, as_json, work, show)
 
 
@@ -188,9 +198,12 @@ def _each_line(
 ) -> None:
     """Do ``work`` for each line, in order; a line that fails is reported and the rest go on."""
     done = failed = 0
-    with JsonlWriter(output, settings) if output else nullcontext() as writer, progress("lines", None) as bar:
+    with (
+        JsonlWriter(output, settings) if output else nullcontext() as writer,
+        progress("lines", None) as advance,
+    ):
         for number, line in read_jsonl(file):
-            bar.advance(bar.task_ids[0])
+            advance()
             record = writer.find(number, line) if writer else None
             try:
                 if record is None:
@@ -200,9 +213,7 @@ def _each_line(
                 raise
             except ME2Error as error:
                 failed += 1
-                err.print(
-                    f"line {number}: {error}", style="red", markup=False, highlight=False, soft_wrap=True
-                )
+                fail(f"line {number}: {error}")
                 if as_json:
                     emit(json.dumps({"line": number, "error": str(error)}))
                 continue
@@ -212,7 +223,7 @@ def _each_line(
             else:
                 show(record)
     if failed:
-        err.print(f"{done} lines done, {failed} failed", style="red")
+        fail(f"{done} lines done, {failed} failed")
         raise typer.Exit(PARTIAL if done else FAILED)
     if not done:
         raise InvalidTraceError(f"{file} holds no lines.")
@@ -220,5 +231,4 @@ def _each_line(
 
 def _show_failures(result: RerankResult) -> None:
     for failure in result.failures:
-        text = f"candidate {failure.index} ({failure.stage}): {failure.error}: {failure.message}"
-        err.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        fail(f"candidate {failure.index} ({failure.stage}): {failure.error}: {failure.message}")

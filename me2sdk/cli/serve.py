@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from me2sdk._choices import Select
-from me2sdk.cli.io import err
-from me2sdk.cli.model import ApiBase, BudgetTokens, BudgetUsd, Cache
+from me2sdk.cli.io import note
+from me2sdk.cli.options import SCORER_NAMES, ApiBase, BudgetTokens, BudgetUsd, Cache, Quantization
 from me2sdk.errors import ConfigurationError
 
 _NAMED = re.compile(r"([\w.:/@+-]*?[\w.@+-])=(.+)", re.DOTALL)
@@ -31,22 +31,21 @@ def serve(
     scorer: Annotated[
         list[str] | None,
         typer.Option(
-            help='Scorer that requests may choose, "mini" by default; the first is used where they do not. Several '
-            'times for more. "mini", "small", the name or path of a reward model, or the URL of a server of one; '
-            "NAME=… gives it another name."
+            help='Scorer that requests may choose, "mini" by default; the first is their default. Several times for '
+            f"more. {SCORER_NAMES}; NAME=… gives it another name."
         ),
     ] = None,
-    quantization: Annotated[str | None, typer.Option(help="int8 or nf4, for reward models.")] = None,
-    n: Annotated[int, typer.Option("-n", "--n", help="Candidates a request, where it does not say.")] = 8,
+    quantization: Quantization = None,
+    n: Annotated[int, typer.Option("-n", "--n", help="Candidates per request, if it does not say.")] = 8,
     max_n: Annotated[int, typer.Option(help="Most candidates a request may ask for.")] = 64,
     select: Annotated[
-        Select, typer.Option(help="How the best is chosen, where a request does not say.")
+        Select, typer.Option(help="How the best is chosen, if a request does not say.")
     ] = "best",
     temperature: Annotated[
-        float | None, typer.Option(help="Sampling temperature, where a request does not say.")
+        float | None, typer.Option(help="Sampling temperature, if a request does not say.")
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(help="Longest completion in tokens, where a request does not say.")
+        int | None, typer.Option(help="Longest completion in tokens, if a request does not say.")
     ] = None,
     allow_param: Annotated[
         list[str] | None,
@@ -61,12 +60,12 @@ def serve(
         ),
     ] = None,
     api_base: ApiBase = None,
-    max_concurrency: Annotated[int, typer.Option(help="Upstream calls in flight at most.")] = 64,
-    max_requests: Annotated[int, typer.Option(help="Requests in work at a time.")] = 64,
+    max_concurrency: Annotated[int, typer.Option(help="Most upstream calls in flight.")] = 64,
+    max_requests: Annotated[int, typer.Option(help="Requests that run at a time.")] = 64,
     max_waiting: Annotated[int, typer.Option(help="Requests that may wait; more get 429.")] = 256,
-    max_body: Annotated[int, typer.Option(help="Bytes of a request's body at most.")] = 4 * 2**20,
-    timeout: Annotated[float, typer.Option(help="Seconds for a request.")] = 300.0,
-    upstream_timeout: Annotated[float, typer.Option(help="Seconds for one try of an upstream call.")] = 120.0,
+    max_body: Annotated[int, typer.Option(help="Most bytes of a request's body.")] = 4 * 2**20,
+    timeout: Annotated[float, typer.Option(help="Seconds per request.")] = 300.0,
+    upstream_timeout: Annotated[float, typer.Option(help="Seconds per try of an upstream call.")] = 120.0,
     grace: Annotated[float, typer.Option(help="Seconds for running requests after a signal to stop.")] = 30.0,
     budget_usd: BudgetUsd = None,
     budget_tokens: BudgetTokens = None,
@@ -77,20 +76,24 @@ def serve(
 ) -> None:
     """Serve an OpenAI-compatible API that answers with the best of n candidates, until SIGTERM or Ctrl-C."""
     try:
-        from me2sdk.adapters.openai_server import own_name, server as server
+        from me2sdk.adapters import openai_server
     except ImportError as error:
         raise ConfigurationError(str(error)) from error
     from me2sdk.llm import Budget
+    from me2sdk.scorers import open_scorer, options_for
 
     served = {model: model} if model else {}
     served.update((name or what, what) for name, what in map(_named, models or ()))
-    scorers = {name or own_name(what): what for name, what in map(_named, scorer or ("mini",))}
+    scorers = {name or openai_server.own_name(what): what for name, what in map(_named, scorer or ("mini",))}
     params = {"api_base": api_base, "temperature": temperature, "max_tokens": max_tokens}
     limited = budget_usd is not None or budget_tokens is not None
     try:
-        settings = server.ServerSettings(
+        config = openai_server.ServerConfig(
             models=served,
-            scorers={name: _scorer(what, quantization) for name, what in scorers.items()},
+            scorers={
+                name: open_scorer(what, **options_for(what, quantization=quantization))
+                for name, what in scorers.items()
+            },
             n=n,
             max_n=max_n,
             select=select,
@@ -114,34 +117,23 @@ def serve(
     if access_log:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     if host not in _LOOPBACK and not api_key:
-        warning = f"warning: anybody who reaches {host} can spend on your account. Set ME2_SERVER_KEY."
-        err.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        note(f"warning: anybody who reaches {host} can spend on your account. Set ME2_SERVER_KEY.", "yellow")
 
-    def tell(url: str) -> None:
+    def announce(url: str) -> None:
         what = f"models: {', '.join(served) or 'none'}; scorers: {', '.join(scorers)}"
-        err.print(
-            f"Listening on {url} ({what}). Ctrl-C stops.", markup=False, highlight=False, soft_wrap=True
-        )
+        note(f"Listening on {url} ({what}). Ctrl-C stops.")
 
-    server.serve(settings, on_start=tell, access_log=access_log)
+    openai_server.serve(config, on_start=announce, access_log=access_log)
 
 
 def _named(item: str) -> tuple[str | None, str]:
-    """The name before the equals sign, or None, and what is named."""
+    """The name before the equals sign, or None, and the rest."""
     found = _NAMED.fullmatch(item)
     return (found[1], found[2]) if found and "://" not in found[1] else (None, item)
 
 
-def _scorer(what: str, quantization: str | None) -> Any:
-    if quantization is None or what == "mini" or "://" in what:
-        return what
-    from me2sdk.scorers import TRMScorer
-
-    return TRMScorer(what, quantization=quantization)  # type: ignore[arg-type]
-
-
 def _first(error: ValueError) -> str:
-    """The first of pydantic's complaints as one line, or the error's own text."""
+    """The first error of pydantic as one line, or the error's own text."""
     details = getattr(error, "errors", None)
     if details is None:
         return str(error)

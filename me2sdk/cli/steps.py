@@ -10,7 +10,8 @@ import typer
 
 from me2sdk._choices import PREFIX_SETS
 from me2sdk._jsonl import read_jsonl
-from me2sdk.cli.io import emit, out, parse_record, read_text
+from me2sdk.cli.io import emit, parse_record, read_text
+from me2sdk.cli.options import Json
 
 
 def steps(
@@ -27,8 +28,8 @@ def steps(
     write: Annotated[
         Path | None, typer.Option(help="With --count: write the set of prefix words here.")
     ] = None,
-    min_share: Annotated[float, typer.Option(help="With --count: least share of the blocks.")] = 0.005,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    min_share: Annotated[float, typer.Option(help="With --count: smallest share of the blocks.")] = 0.005,
+    as_json: Json = False,
 ) -> None:
     """Cut a trace into steps, or count the first words of a corpus to make a prefix set."""
     from me2sdk.schema import Trace
@@ -60,8 +61,7 @@ def _count(file: str, write: Path | None, min_share: float, as_json: bool) -> No
         )
         return
     chosen = counts.select(min_share)
-    console = out()
-    console.print(f"{counts.traces} traces, {counts.blocks} blocks", highlight=False)
+    emit(f"{counts.traces} traces, {counts.blocks} blocks")
     for word, number in list(counts.counts.items())[:40]:
         mark = "*" if word in chosen else " "
-        console.print(f"{mark} {number / counts.blocks:6.1%}  {word}", highlight=False, markup=False)
+        emit(f"{mark} {number / counts.blocks:6.1%}  {word}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,32 +12,30 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from me2sdk.cli.io import PARTIAL, emit, err, out, read_text
-from me2sdk.cli.model import (
+from me2sdk.cli.io import PARTIAL, emit, fail, note, out, read_text
+from me2sdk.cli.model import announce_cost, format_usage, open_llm, spinner
+from me2sdk.cli.options import (
     ApiBase,
     BudgetTokens,
     BudgetUsd,
     Cache,
     DryRun,
+    EarlyStop,
+    Json,
     MaxConcurrency,
-    foretell,
-    open_llm,
-    spent,
-    working,
+    Question,
+    Repeats,
+    Structure,
 )
 
 if TYPE_CHECKING:
+    from me2sdk.cost import Verb
     from me2sdk.dag import ReasoningDAG
+    from me2sdk.llm import LLM
 
 Format = Literal["json", "mermaid", "dot", "graphml", "html"]
 TraceFile = Annotated[str, typer.Argument(help="Text of one completion, or - for standard input.")]
-AskQuestion = Annotated[str | None, typer.Option(help="What was asked.")]
-Repeats = Annotated[int, typer.Option(help="Judgements in each of the two orders.")]
-Structure = Annotated[bool, typer.Option(help="Judge DAGs, or with --no-structure the raw traces.")]
-EarlyStop = Annotated[
-    bool, typer.Option("--early-stop", help="Stop asking once the votes can no longer agree.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Judges = Annotated[list[str], typer.Option("--model", help="LiteLLM model that judges.")]
 
 
 def dag(
@@ -44,7 +43,7 @@ def dag(
     model: Annotated[
         list[str] | None, typer.Option(help="LiteLLM model that annotates; without one, local rules do.")
     ] = None,
-    question: AskQuestion = None,
+    question: Question = None,
     format: Annotated[Format, typer.Option("--format", help="What to print.")] = "json",
     output: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
     open_page: Annotated[
@@ -53,8 +52,8 @@ def dag(
     collapse: Annotated[
         bool, typer.Option("--collapse", help="Join chains of steps into super-nodes.")
     ] = False,
-    samples: Annotated[int, typer.Option(help="Annotations a step, of which the majority counts.")] = 1,
-    window: Annotated[int, typer.Option(help="Steps a call.")] = 1,
+    samples: Annotated[int, typer.Option(help="Annotations per step; the majority counts.")] = 1,
+    window: Annotated[int, typer.Option(help="Steps per call.")] = 1,
     api_base: ApiBase = None,
     max_concurrency: MaxConcurrency = 16,
     budget_usd: BudgetUsd = None,
@@ -69,19 +68,17 @@ def dag(
     trace = Trace.from_text(read_text(file), question)
     if model:
         llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
-        foretell("parse_dag", trace, llm, dry_run=dry_run, samples=samples, window=window)
-        with working("annotating", llm):
+        announce_cost("parse_dag", trace, llm, dry_run=dry_run, samples=samples, window=window)
+        with spinner("annotating", llm):
             parsed = parse_dag(trace, model=llm, samples=samples, window=window)
-        err.print(spent(parsed.usage), highlight=False)
+        note(format_usage(parsed.usage))
     elif dry_run:
         emit("no calls: without a model the local rules annotate")
         return
     else:
         parsed = parse_dag(trace)
     for error in parsed.errors:
-        err.print(
-            f"step {error.step}: {error.message}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        fail(f"step {error.step}: {error.message}")
     parsed = parsed.collapse() if collapse else parsed
     text = _formatted(parsed, "html" if open_page else format)
     if open_page and output is None:
@@ -90,7 +87,7 @@ def dag(
         emit(text)
     else:
         output.write_text(text, "utf-8")
-        err.print(f"wrote {output}", markup=False, highlight=False, soft_wrap=True)
+        note(f"wrote {output}")
     if open_page and output is not None:
         webbrowser.open(output.resolve().as_uri())
     if parsed.errors:
@@ -111,8 +108,8 @@ def _formatted(parsed: ReasoningDAG, format: Format) -> str:
 def judge(
     a: TraceFile,
     b: TraceFile,
-    model: Annotated[list[str], typer.Option(help="LiteLLM model that judges.")],
-    question: AskQuestion = None,
+    model: Judges,
+    question: Question = None,
     html: Annotated[
         Path | None, typer.Option(help="Write a page that shows both DAGs and the verdict.")
     ] = None,
@@ -128,21 +125,15 @@ def judge(
     as_json: Json = False,
 ) -> None:
     """Say which of two traces is reasoned better, on each dimension and in all."""
-    from me2sdk.judge import judge_pair
-    from me2sdk.schema import Trace
-
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
-    first, second = (Trace.from_text(read_text(file), question) for file in (a, b))
-    how: Any = {"question": question, "repeats": repeats, "structure": structure, "early_stop": early_stop}
-    foretell("judge_pair", (first, second), llm, dry_run=dry_run, as_json=as_json, **how)
-    with working("judging", llm):
-        verdict = judge_pair(a=first, b=second, model=llm, **how)
+    options: dict[str, Any] = {"repeats": repeats, "structure": structure, "early_stop": early_stop}
+    verdict = _compare("judge_pair", (a, b), question, llm, dry_run, as_json, options)
     if html:
         from me2sdk.judge import compare_html
 
         html.write_text(compare_html(verdict), "utf-8")
-        err.print(f"wrote {html}", markup=False, highlight=False, soft_wrap=True)
-    err.print(f"{spent(verdict.usage)}, {verdict.seconds:.1f} s", highlight=False)
+        note(f"wrote {html}")
+    note(f"{format_usage(verdict.usage)}, {verdict.seconds:.1f} s")
     if as_json:
         emit(verdict.model_dump_json())
         return
@@ -160,8 +151,8 @@ def judge(
 
 def rank(
     files: Annotated[list[str], typer.Argument(help="Texts of two or more completions.")],
-    model: Annotated[list[str], typer.Option(help="LiteLLM model that judges.")],
-    question: AskQuestion = None,
+    model: Judges,
+    question: Question = None,
     repeats: Repeats = 3,
     structure: Structure = True,
     early_stop: EarlyStop = False,
@@ -174,22 +165,12 @@ def rank(
     as_json: Json = False,
 ) -> None:
     """Put several traces in order, best-reasoned first, by comparing pairs of them."""
-    from me2sdk.judge import rank_traces
-    from me2sdk.schema import Trace
-
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
-    traces = [Trace.from_text(read_text(file), question) for file in files]
-    how: Any = {"question": question, "repeats": repeats, "structure": structure, "early_stop": early_stop}
-    foretell("rank_traces", traces, llm, dry_run=dry_run, as_json=as_json, **how)
-    with working("ranking", llm):
-        ranking = rank_traces(traces=traces, model=llm, **how)
-    err.print(
-        f"{len(ranking.comparisons)} comparisons, {spent(ranking.usage)}, {ranking.seconds:.1f} s",
-        highlight=False,
-    )
+    options: dict[str, Any] = {"repeats": repeats, "structure": structure, "early_stop": early_stop}
+    ranking = _compare("rank_traces", files, question, llm, dry_run, as_json, options)
+    note(f"{len(ranking.comparisons)} comparisons, {format_usage(ranking.usage)}, {ranking.seconds:.1f} s")
     for failure in ranking.failures:
-        text = f"{files[failure.a]} against {files[failure.b]}: {failure.error}: {failure.message}"
-        err.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        fail(f"{files[failure.a]} against {files[failure.b]}: {failure.error}: {failure.message}")
     if as_json:
         emit(ranking.model_dump_json())
     else:
@@ -197,3 +178,24 @@ def rank(
             emit(f"{number}\t{ranking.strengths[place]:+.2f}\t{files[place]}")
     if ranking.failures:
         raise typer.Exit(PARTIAL)
+
+
+def _compare(
+    verb: Verb,
+    files: Sequence[str],
+    question: str | None,
+    llm: LLM,
+    dry_run: bool,
+    as_json: bool,
+    options: dict[str, Any],
+) -> Any:
+    """Read traces, announce the cost, and compare the traces: a `PairVerdict` or a `Ranking`."""
+    from me2sdk.judge import judge_pair, rank_traces
+    from me2sdk.schema import Trace
+
+    traces = [Trace.from_text(read_text(file), question) for file in files]
+    announce_cost(verb, traces, llm, dry_run=dry_run, as_json=as_json, question=question, **options)
+    with spinner("judging" if verb == "judge_pair" else "ranking", llm):
+        if verb == "judge_pair":
+            return judge_pair(question, *traces, model=llm, **options)
+        return rank_traces(question, traces, model=llm, **options)

@@ -1,14 +1,14 @@
-"""What a job will cost, told before it starts by running it against a simulated model."""
+"""What a job will cost, estimated before it starts by running it against a simulated model."""
 
 from __future__ import annotations
 
 from me2sdk.cost.estimate import CostEstimate, Verb, estimate_cost
-from me2sdk.cost.simulated_model import Lengths, StandIn, filler
+from me2sdk.cost.simulated_model import Lengths, SimulatedModel, filler
 
 __all__ = [
     "CostEstimate",
     "Lengths",
-    "StandIn",
+    "SimulatedModel",
     "Verb",
     "estimate_cost",
     "filler",

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from me2sdk._sync import run_sync
 from me2sdk._tracing import silence
-from me2sdk.annotate import aparse_dag
-from me2sdk.cost.simulated_model import Lengths, StandIn
+from me2sdk.annotate import aparse_dag, parse_dag
+from me2sdk.cost.simulated_model import Lengths, SimulatedModel
 from me2sdk.errors import ConfigurationError
-from me2sdk.judge import ajudge_pair, arank_traces, expected_comparisons
-from me2sdk.llm import LLM, TokenCounter, open_llm, rehearse
-from me2sdk.sampling import abest_of_n
+from me2sdk.judge import ajudge_pair, arank_traces, expected_comparisons, judge_pair, rank_traces
+from me2sdk.llm import LLM, Model, TokenCounter, check_options, dry_run, open_llm
+from me2sdk.sampling import best_of_n
 from me2sdk.schema import Question, Usage
 
 __all__ = ["CostEstimate", "Verb", "estimate_cost"]
@@ -25,10 +25,10 @@ __all__ = ["CostEstimate", "Verb", "estimate_cost"]
 Verb = Literal["best_of_n", "parse_dag", "judge_pair", "rank_traces"]
 
 _VERBS: dict[str, Callable[..., Any]] = {
-    "best_of_n": abest_of_n,
-    "parse_dag": aparse_dag,
-    "judge_pair": ajudge_pair,
-    "rank_traces": arank_traces,
+    "best_of_n": best_of_n,
+    "parse_dag": parse_dag,
+    "judge_pair": judge_pair,
+    "rank_traces": rank_traces,
 }
 _WRITES = {
     "best_of_n": "answer",
@@ -36,7 +36,7 @@ _WRITES = {
     "judge_pair": "judgement",
     "rank_traces": "judgement",
 }
-# These change nothing that is counted, or are the caller's own code, which a rehearsal must not run.
+# These change nothing that is counted, or are the caller's own code, which a dry run must not call.
 _LEFT_OUT = frozenset(
     ("max_concurrency", "timeout", "on_step", "on_candidate", "scorer", "select", "min_candidates")
 )
@@ -51,7 +51,7 @@ class CostEstimate(BaseModel):
         prompt_tokens: tokens sent.
         completion_tokens: tokens received.
         cost: US dollars, or None where a price is not known.
-        models: whom the calls go to.
+        models: the models that the calls go to.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,7 +76,7 @@ def estimate_cost(
     verb: Verb,
     items: Any,
     *,
-    model: Any,
+    model: Model | LLM | None,
     question: Question | None = None,
     completion_tokens: int | Mapping[str, int] | None = None,
     agreement: float = 0.8,
@@ -85,14 +85,14 @@ def estimate_cost(
 ) -> CostEstimate:
     """Say how many calls, tokens and US dollars a job will take. Asks no model and uses no network.
 
-    The verb itself runs, with a stand-in for the model that answers at once and in a usual length: what would be sent
+    The verb itself runs, with a simulated model that answers at once and in a usual length: what would be sent
     is counted, so windows, shared views, ``early_stop`` and answers that are in the cache already count as they will.
-    Every call is taken to work at the first try. It takes about a millisecond a call, and some seconds to import
-    LiteLLM; of a very large job, estimate a sample.
+    Every call is assumed to work at the first try. An estimate takes about a millisecond per call, and some seconds
+    to import LiteLLM; of a very large job, estimate a sample.
 
-    Prompts are counted in OpenAI's cl100k tokens; those of another model differ by some percent. Discounts for
-    prompts that a provider remembers are left out. In `rank_traces` the number of comparisons depends on the verdicts,
-    and the mean over all orders is told; a single job may take a fifth more or less.
+    Prompts are counted in OpenAI's cl100k tokens; those of another model differ by some percent. Prompt-caching
+    discounts are ignored. In `rank_traces` the number of comparisons depends on the verdicts, and the mean over all
+    orders is given; a single job may take a fifth more or less.
 
     Args:
         verb: "best_of_n", "parse_dag", "judge_pair" or "rank_traces".
@@ -104,18 +104,18 @@ def estimate_cost(
         completion_tokens: what the model writes. A number is the tokens of an answer (`best_of_n`, 600 by default),
             of the annotation of a step (`parse_dag`, 60) or of a judgement (200); a mapping may set ``"answer"``,
             ``"annotation"``, ``"summary"`` (a part of a trace, 40) and ``"judgement"``. For models that think, count
-            their thinking in. ``max_tokens`` bounds it.
+            their thinking in. ``max_tokens`` limits it.
         agreement: share of pairs on which all judgements agree, which is where ``early_stop`` saves nothing; also
             the share without a tie in `rank_traces`. The paper kept 104,500 of 130,000 pairs.
-        cache: as for the verb: answers that lie in there cost nothing, and those that repeat within the job do not
-            either. It is read, not written.
+        cache: as for the verb: answers that it holds cost nothing, nor do those that repeat within the job. It is
+            read, not written.
         **options: the other arguments of the verb, and the parameters of its calls.
 
     Returns:
         A `CostEstimate`.
 
     Raises:
-        ConfigurationError: an argument cannot work, or belongs to another verb.
+        ConfigurationError: an argument cannot work, or is no option of the verb.
         InvalidTraceError: as the verb raises it.
     """
     if verb not in _VERBS:
@@ -125,6 +125,7 @@ def estimate_cost(
     strange = sorted(options.keys() & (_names(*_VERBS) - _options(verb)))
     if strange:
         raise ConfigurationError(f"{', '.join(strange)}: {verb} takes no such argument. Leave it out.")
+    check_options(_VERBS[verb], options)
     lengths = _lengths(verb, completion_tokens)
     if model is None:
         if verb != "parse_dag":
@@ -163,10 +164,10 @@ class _Amount(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """What a verb is to rehearse."""
+    """What a verb is to do in a dry run."""
 
     llm: LLM
-    stand_in: StandIn
+    simulated: SimulatedModel
     items: Any
     question: Question | None
     agreement: float
@@ -176,7 +177,7 @@ class _Job(NamedTuple):
 async def _estimate(
     verb: str,
     items: Any,
-    model: Any,
+    model: Model | LLM,
     question: Question | None,
     lengths: Lengths,
     agreement: float,
@@ -185,7 +186,7 @@ async def _estimate(
 ) -> CostEstimate:
     kept = {name: value for name, value in options.items() if name not in _LEFT_OUT}
     llm = open_llm(model, verb=verb, budget=kept.pop("budget", None), cache=cache)
-    # Where judges agree all repeats are asked for, and else early_stop leaves it at the first.
+    # Where judges agree all repeats are asked for; otherwise early_stop ends after the first.
     ways = [(1.0, kept)]
     if kept.get("early_stop") and agreement < 1:
         ways = [(agreement, kept), (1 - agreement, {**kept, "repeats": 1})]
@@ -193,10 +194,10 @@ async def _estimate(
     total = _Amount()
     with silence():
         for share, how in ways:
-            stand_in = StandIn(lengths)
-            double = await rehearse(llm, stand_in, counter)
-            counter = double.counter
-            job = _Job(double.llm, stand_in, items, question, agreement, how)
+            simulated = SimulatedModel(lengths)
+            dry = await dry_run(llm, simulated, counter)
+            counter = dry.counter
+            job = _Job(dry.llm, simulated, items, question, agreement, how)
             total = total.plus(await _RUN[verb](job), share)
     return CostEstimate(
         calls=round(total.calls),
@@ -210,7 +211,7 @@ async def _estimate(
 
 async def _best_of_n(job: _Job) -> _Amount:
     options = dict(job.options)
-    n = options.pop("n", inspect.signature(abest_of_n).parameters["n"].default)
+    n = options.pop("n", inspect.signature(best_of_n).parameters["n"].default)
     for one in _questions(job.items):
         async for _ in job.llm.asample(one, n, **options):
             pass
@@ -235,12 +236,12 @@ async def _rank_traces(job: _Job) -> _Amount:
     total = _Amount()
     options = _without_own_annotator(job.options)
     for traces in _groups(job.items):
-        before, judged = job.llm.usage, job.stand_in.used["judgement"]
+        before, judged = job.llm.usage, job.simulated.used["judgement"]
         ranking = await arank_traces(job.question, traces, model=job.llm, **options)
         amount = _Amount.of(job.llm.usage).plus(_Amount.of(before), -1)
         if ranking.comparisons and not amount.cached:
             # One order was tried; others take more or fewer comparisons.
-            own = _Amount.of(job.stand_in.used["judgement"]).plus(_Amount.of(judged), -1)
+            own = _Amount.of(job.simulated.used["judgement"]).plus(_Amount.of(judged), -1)
             share = await expected_comparisons(len(traces), job.agreement) / len(ranking.comparisons)
             amount = amount.plus(own, share - 1)
         total = total.plus(amount)
@@ -272,14 +273,14 @@ def _options(verb: str) -> set[str]:
     return {one.name for one in arguments if one.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
-def _lengths(verb: str, told: int | Mapping[str, int] | None) -> Lengths:
-    wanted = {} if told is None else dict(told) if isinstance(told, Mapping) else {_WRITES[verb]: told}
+def _lengths(verb: str, given: int | Mapping[str, int] | None) -> Lengths:
+    wanted = {} if given is None else dict(given) if isinstance(given, Mapping) else {_WRITES[verb]: given}
     if not wanted.keys() <= set(Lengths._fields) or any(
         not isinstance(number, int) or number < 1 for number in wanted.values()
     ):
         raise ConfigurationError(
             f"completion_tokens is a number of at least 1, or such numbers by {', '.join(Lengths._fields)}; "
-            f"it is {told!r:.80}."
+            f"it is {given!r:.80}."
         )
     return Lengths(**wanted)
 

@@ -1,4 +1,4 @@
-"""A stand-in for a model: it reads our prompts and answers them in a length that models answer in."""
+"""A simulated model: it reads our prompts and answers them in the usual length of models' answers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from me2sdk.annotate import Annotation, LocalAnnotator
 from me2sdk.dag import AttachmentPool, DAGNode
 from me2sdk.schema import Message, Step, Usage
 
-__all__ = ["Kind", "Lengths", "StandIn", "filler"]
+__all__ = ["Kind", "Lengths", "SimulatedModel", "filler"]
 
 Kind = Literal["answer", "annotation", "summary", "judgement", "verification"]
 
 _NONCE = re.compile(r"\bcode ([0-9a-f]{12}) open")
-# A backtrack that the rules do not see is taken for granted at each step whose number is a multiple of this, less one.
-# Branch ends are shown with every later step; so many are near both to models that find none and to those that find a
-# lot.
+# The rules miss some backtracks, so one is added at each step whose number is a multiple of this, less one. Branch ends
+# are shown with every later step, and this many lie between models that find none and models that find a lot.
 _MISSED = 16
 _PART = re.compile(r"part (\d+)")
 # Each is one token of the usual encodings, with its space.
@@ -46,7 +45,7 @@ class Lengths(NamedTuple):
 _TYPICAL = Lengths()
 
 
-class StandIn:
+class SimulatedModel:
     """Answers prompts of the SDK, and counts.
 
     A step is annotated by the local rules. Of two traces the same one is always preferred, so that its judgements
@@ -64,17 +63,17 @@ class StandIn:
         self._lengths = lengths
 
     def __call__(self, messages: Sequence[Message]) -> tuple[str, int, Callable[[Usage], None]]:
-        """An answer, its tokens, and who is to be told what the call would use; see `rehearse`."""
+        """An answer, its tokens, and a callback that gets what the call would use; see `dry_run`."""
         kind, text, items = self._answer(messages)
         length = self._lengths.judgement if kind == "verification" else getattr(self._lengths, kind)
 
-        def tell(usage: Usage) -> None:
+        def on_usage(usage: Usage) -> None:
             self.used[kind] += usage
 
-        return text, length * items, tell
+        return text, length * items, on_usage
 
     def _answer(self, messages: Sequence[Message]) -> tuple[Kind, str, int]:
-        """The kind of a prompt, the answer, and how many things it speaks of."""
+        """The kind of a prompt, the answer, and the number of items in it."""
         prompt = messages[0].get("content") if messages else None
         nonce = _NONCE.search(prompt) if isinstance(prompt, str) else None
         if not isinstance(prompt, str) or nonce is None:
@@ -101,7 +100,7 @@ class StandIn:
         return "annotation", "\n".join(lines), len(lines)
 
     def _words(self, kind: Kind, marks: int) -> str:
-        """Prose for an answer, of whose tokens ``marks`` are taken by its form."""
+        """Prose for an answer, of which ``marks`` tokens are needed for its form."""
         return filler(min(getattr(self._lengths, kind), getattr(_TYPICAL, kind)) - marks)
 
 
@@ -134,24 +133,23 @@ def _annotations(shown: Mapping[str, str], nonce: str) -> dict[int, Annotation]:
     path = _steps(shown.get("main path", ""), nonce)
     leaves = _steps(shown.get("branch ends", ""), nonce)
     new = _steps(shown.get("new step", shown.get("new steps", "")), nonce)
-    nodes: Any = {
-        n: _node(n, text) for n, text in {**path, **leaves}.items()
-    }  # looked up by id, as a list is
+    # Looked up by id, as in a list.
+    nodes: Any = {n: _node(n, text) for n, text in {**path, **leaves}.items()}
     on_path, ends = list(path), list(leaves)
-    rules, said = LocalAnnotator(), {}
+    rules, decisions = LocalAnnotator(), {}
     for number, text in new.items():
         pool = AttachmentPool(tuple(on_path), tuple(ends))
         found = rules.annotate(Step(text, ""), pool, nodes)
         if found.action == "continue" and number % _MISSED == _MISSED - 1 and len(on_path) > 1:
             found = Annotation("backtrack", (on_path[-2],))
-        said[number] = found
+        decisions[number] = found
         nodes[number] = _node(number, text)
         back = next((parent for parent in found.parents if parent in on_path), on_path[-1])
         if back != on_path[-1]:
             ends.append(on_path[-1])
         ends = [end for end in ends if end not in found.parents]
         on_path = [*on_path[: on_path.index(back) + 1], number]
-    return said
+    return decisions
 
 
 def _node(number: int, text: str) -> DAGNode:
@@ -159,7 +157,7 @@ def _node(number: int, text: str) -> DAGNode:
 
 
 def _mark(text: str) -> str:
-    """Two numbers that differ from text to text: else traces of one shape would have the same summaries."""
+    """Two numbers that differ between texts: otherwise traces of one shape would have the same summaries."""
     number = int.from_bytes(_digest(text)[:4])
     return f"{number % 900 + 100} {number // 900 % 900 + 100}"
 

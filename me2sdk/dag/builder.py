@@ -1,4 +1,4 @@
-"""Growing a DAG a step at a time: the state, and the only place that knows which actions are valid (App. E)."""
+"""Growing a DAG step by step: its state, and the one place that knows which actions are valid (App. E)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class AttachmentPool(NamedTuple):
     """The nodes that the next step may be attached to (App. E): O(d + b) instead of all.
 
     Attributes:
-        main_path: from the root (or, where capped, the root and the latest nodes) to the last step of the
-            main path.
+        main_path: the main path from the root to its last step; of a path that is too long, the root and the
+            latest nodes.
         leaves: ends of other branches, ascending.
     """
 
@@ -41,9 +41,9 @@ class DAGBuilder:
         """What the next step may be attached to.
 
         Args:
-            max_main: nodes of the main path at most. A longer one is offered as its root and its latest
-                nodes.
-            max_leaves: leaves at most, the latest.
+            max_main: how many nodes of the main path to offer. Of a longer path these are the root and the
+                latest nodes.
+            max_leaves: how many leaves to offer: the latest.
 
         Returns:
             The pool, both parts ascending.
@@ -55,7 +55,7 @@ class DAGBuilder:
         return AttachmentPool(tuple(path), tuple(leaves))
 
     def valid(self, action: str, parents: Sequence[int], pool: AttachmentPool) -> tuple[int, ...] | None:
-        """The parents that ``action`` attaches the next step to, or None if the rules of App. E forbid it.
+        """The parents that the next step gets by ``action``, or None if the rules of App. E forbid it.
 
         ``continue`` has no choice: its parent is the last step of the main path. ``backtrack`` needs exactly one
         parent, on the main path and strictly before its last step. ``merge`` needs two or more, at least one
@@ -81,7 +81,16 @@ class DAGBuilder:
     def add(
         self, step: Step, action: str, parents: Sequence[int] = (), explanation: str | None = None
     ) -> DAGNode:
-        """Attach the next step. The first one becomes the root, whatever is asked.
+        """Attach the next step. The first one becomes the root, whatever the action.
+
+        Args:
+            step: the step.
+            action: "continue", "backtrack" or "merge".
+            parents: ids of the nodes to attach it to; see `valid`.
+            explanation: the reason, or None.
+
+        Returns:
+            The new node.
 
         Raises:
             InvalidTraceError: the attachment breaks the rules; nothing was added.
@@ -110,7 +119,7 @@ class DAGBuilder:
         return node
 
     def _move(self, number: int, parents: tuple[int, ...]) -> None:
-        """Cut the main path to its parent, open the tail that was left as a leaf, and go on with ``number``."""
+        """Cut the main path back to the parent, keep the abandoned tail as a leaf, and append ``number``."""
         if not parents:
             self._append(number)
             return
@@ -120,7 +129,7 @@ class DAGBuilder:
             while self.main_path[-1] != on_path[0]:
                 self._on_path.discard(self.main_path.pop())
         else:
-            # A merge of other branches alone: the main path is now the way to the latest of them.
+            # A merge of other branches only: the main path now leads through the latest of them.
             way = [parents[-1]]
             while self.nodes[way[-1]].parents:
                 way.append(self.nodes[way[-1]].parents[-1])
@@ -145,7 +154,17 @@ class DAGBuilder:
         errors: Iterable[AnnotationError] = (),
         usage: Usage | None = None,
     ) -> ReasoningDAG:
-        """The finished DAG."""
+        """The finished DAG.
+
+        Args:
+            question: what was asked.
+            annotator: name of what annotated it.
+            errors: steps without a valid annotation.
+            usage: what the annotation cost.
+
+        Returns:
+            The DAG of all steps so far.
+        """
         return ReasoningDAG(
             question=question,
             nodes=tuple(self.nodes),

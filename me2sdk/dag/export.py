@@ -1,6 +1,6 @@
 """A DAG as text for other tools: JSON, Mermaid, DOT, GraphML.
 
-Step text is hostile input: each writer escapes whatever its format could take for its own syntax.
+Step text is hostile input: each writer escapes whatever its format could read as syntax.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import unicodedata
 from pydantic import ValidationError
 
 from me2sdk.dag.graph import DAGNode, ReasoningDAG
-from me2sdk.dag.views import dominant_path
 from me2sdk.errors import InvalidTraceError
 
 __all__ = ["dot", "excerpt", "from_json", "graphml", "mermaid", "printable", "to_json"]
@@ -28,7 +27,7 @@ def to_json(dag: ReasoningDAG, indent: int | None = None) -> str:
 
     Args:
         dag: the DAG.
-        indent: spaces a level; None writes one line.
+        indent: spaces per level; None writes one line.
     """
     return dag.model_dump_json(indent=indent)
 
@@ -37,7 +36,7 @@ def from_json(text: str | bytes) -> ReasoningDAG:
     """Read what `to_json` wrote.
 
     Raises:
-        InvalidTraceError: the text is no JSON, or not that of a DAG; the message says where.
+        InvalidTraceError: the text is not JSON, or not that of a DAG; the message says where.
     """
     try:
         return ReasoningDAG.model_validate_json(text)
@@ -76,7 +75,7 @@ def _title(node: DAGNode) -> str:
 def mermaid(dag: ReasoningDAG) -> str:
     """The DAG as a Mermaid flowchart. Nodes off the dominant path are dashed.
 
-    Mermaid by itself draws 500 edges at most: collapse a longer trace, or raise ``maxEdges`` and ``maxTextSize``.
+    By default Mermaid draws at most 500 edges: collapse a longer trace, or raise ``maxEdges`` and ``maxTextSize``.
     """
 
     def escape(text: str) -> str:
@@ -134,5 +133,5 @@ def graphml(dag: ReasoningDAG) -> str:
 
 
 def _off_path(dag: ReasoningDAG) -> list[int]:
-    path = set(dominant_path(dag))
+    path = set(dag.dominant_path())
     return [node.id for node in dag.nodes if node.id not in path]

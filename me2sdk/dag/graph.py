@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 
-from me2sdk.schema import CleanText, Question, Usage
+from me2sdk.schema import CleanText, Question, Usage, Value
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -20,11 +21,7 @@ __all__ = ["Action", "AnnotationError", "DAGNode", "ReasoningDAG"]
 Action = Literal["root", "continue", "backtrack", "merge"]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DAGNode(_Value):
+class DAGNode(Value):
     """A step of the trace, or in a collapsed DAG a super-node of several.
 
     Attributes:
@@ -46,7 +43,7 @@ class DAGNode(_Value):
     steps: tuple[int, ...]
 
 
-class AnnotationError(_Value):
+class AnnotationError(Value):
     """A step for which no valid annotation came back, so that it fell back to ``continue``.
 
     Attributes:
@@ -60,7 +57,7 @@ class AnnotationError(_Value):
     attempts: int = 1
 
 
-class ReasoningDAG(_Value):
+class ReasoningDAG(Value):
     """A trace's steps as a graph: acyclic, rooted at 0 and connected by construction.
 
     Attributes:
@@ -71,6 +68,8 @@ class ReasoningDAG(_Value):
         errors: steps whose annotation failed and fell back to ``continue``.
         usage: what the annotation cost.
     """
+
+    model_config = ConfigDict(ignored_types=(functools.cached_property,))
 
     version: Literal[1] = 1
     question: Question | None = None
@@ -115,7 +114,7 @@ class ReasoningDAG(_Value):
 
     @functools.cached_property
     def children(self) -> tuple[tuple[int, ...], ...]:
-        """For each node the nodes attached to it, ascending."""
+        """For each node, the nodes attached to it, ascending."""
         children: list[list[int]] = [[] for _ in self.nodes]
         for node in self.nodes:
             for parent in node.parents:
@@ -124,7 +123,7 @@ class ReasoningDAG(_Value):
 
     @functools.cached_property
     def depths(self) -> tuple[int, ...]:
-        """For each node the length of the longest way from the root."""
+        """For each node, the length of the longest path from the root."""
         depths: list[int] = []
         for node in self.nodes:
             depths.append(1 + max(depths[parent] for parent in node.parents) if node.parents else 0)
@@ -140,7 +139,15 @@ class ReasoningDAG(_Value):
 
         An edge is inside a chain if it goes from a node with one child to a ``continue`` node with one
         parent. Super-nodes are numbered by the last step they hold. Collapsing twice changes nothing.
+
+        Returns:
+            The collapsed DAG, always the same object; this DAG itself if there is nothing to collapse.
         """
+        return self._collapsed or self
+
+    @functools.cached_property
+    def _collapsed(self) -> ReasoningDAG | None:
+        """None where it equals this DAG: one that held itself could only be freed by the garbage collector."""
         chains: list[list[DAGNode]] = []
         chain_of: dict[int, int] = {}
         for node in self.nodes:
@@ -169,16 +176,29 @@ class ReasoningDAG(_Value):
                     steps=tuple(step for node in held for step in node.steps),
                 )
             )
-        # Not model_copy: that would take what is cached of this graph along.
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return ReasoningDAG(**{**fields, "nodes": tuple(nodes)})
+        if tuple(nodes) == self.nodes:
+            return None
+        return ReasoningDAG(**{**self._fields(), "nodes": tuple(nodes)})
+
+    def _fields(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    # Copies and pickles hold the fields alone: what is cached may be wrong for a copy with other fields.
+    def __copy__(self) -> ReasoningDAG:
+        return type(self).model_construct(set(self.model_fields_set), **self._fields())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> ReasoningDAG:
+        return type(self).model_construct(set(self.model_fields_set), **copy.deepcopy(self._fields(), memo))
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "__dict__": self._fields()}
 
     def macro_view(self, summaries: Mapping[int, str] | None = None) -> str:
         """The structure: super-nodes under headers such as ``<Leaf id=3 depth=2 parents=[2] children=[]>``.
 
         Args:
-            summaries: one sentence for each node of ``collapse()``, by its id. Where one is missing a sentence of the
-                node's own text stands there, marked ``[extract]``.
+            summaries: one sentence per node of ``collapse()``, by its id. A missing one is replaced by a sentence
+                of the node's own text, marked ``[extract]``.
         """
         from me2sdk.dag import views
 
@@ -188,12 +208,21 @@ class ReasoningDAG(_Value):
         """The nodes that the final answer rests on: the leaves that state it, and all their ancestors (App. J.3).
 
         Args:
-            answer: the final answer; by default the last one that the trace marks. Where no leaf states it the last
+            answer: the final answer; by default the last one that the trace marks. If no leaf states it, the last
                 step counts.
+
+        Returns:
+            Ids, ascending.
         """
         from me2sdk.dag import views
 
-        return views.dominant_path(self, answer)
+        if answer not in self._paths:
+            self._paths[answer] = views.dominant_path(self, answer)
+        return self._paths[answer]
+
+    @functools.cached_property
+    def _paths(self) -> dict[str | None, tuple[int, ...]]:
+        return {}
 
     def micro_view(self, answer: str | None = None) -> str:
         """The text of the dominant path's steps in emission order (App. J.3).
@@ -206,7 +235,7 @@ class ReasoningDAG(_Value):
         return views.micro_view(self, answer)
 
     def metrics(self, answer: str | None = None) -> DAGMetrics:
-        """Figures about the shape: steps, branches, merges, depth, linearity, backtrack and restatement rates.
+        """The shape in numbers: steps, branches, merges, depth, linearity, backtrack and restatement rates.
 
         Args:
             answer: as for `dominant_path`.
@@ -226,14 +255,14 @@ class ReasoningDAG(_Value):
         """Read what `to_json` wrote.
 
         Raises:
-            InvalidTraceError: it is no such JSON; the message says where.
+            InvalidTraceError: the text is not such JSON; the message says where.
         """
         from me2sdk.dag import export
 
         return export.from_json(text)
 
     def to_reference(self) -> dict[str, Any]:
-        """The dictionary that the paper's reference implementation saves; of super-nodes, its merged form."""
+        """The dictionary that the paper's reference implementation saves; for super-nodes, its merged form."""
         from me2sdk.dag import reference
 
         return reference.to_reference(self)
@@ -243,7 +272,7 @@ class ReasoningDAG(_Value):
         """Read a dictionary that the reference implementation, or `to_reference`, wrote (docs/dag_schema.md).
 
         Raises:
-            InvalidTraceError: it holds no DAG; the message says where.
+            InvalidTraceError: it does not hold a DAG; the message says where.
         """
         from me2sdk.dag import reference
 

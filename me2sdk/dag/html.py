@@ -1,7 +1,7 @@
 """DAGs as self-contained web pages: no network, no framework, nothing from a trace that could run.
 
-Text of a trace enters a page escaped, or as JSON in which no tag can end; the page's content security policy allows the
-one script and the one style of ours, by their hashes, and no request at all.
+Text of a trace enters a page escaped, or as JSON in which no tag can end. The page's content security policy allows our
+one script and our one style, by their hashes, and no requests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from me2sdk.dag.export import excerpt, printable
 from me2sdk.dag.graph import ReasoningDAG
 from me2sdk.dag.metrics import metrics
 from me2sdk.dag.svg import kind_of, svg
-from me2sdk.dag.views import dominant_path
 from me2sdk.schema import question_text
 
 __all__ = ["escaped", "figure", "fill", "page", "question_block", "to_html"]
@@ -27,13 +26,16 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
 def to_html(dag: ReasoningDAG, title: str | None = None) -> str:
-    """One self-contained page that draws a DAG: pan, zoom, click a node to read its step and why it stands there.
+    """One self-contained page that draws a DAG: pan, zoom, click a node to read its step and why it is there.
 
     The dominant path is highlighted and branches that lead nowhere are dimmed.
 
     Args:
-        dag: a DAG of steps, or of super-nodes, which is the better overview of a long trace.
+        dag: a DAG of steps, or of super-nodes, which give the better overview of a long trace.
         title: heading of the page; by default the beginning of the question.
+
+    Returns:
+        The page as HTML, which needs no network.
 
     Raises:
         ConfigurationError: fast-sugiyama is not installed.
@@ -55,17 +57,17 @@ def page_file(name: str) -> str:
 
 
 def fill(template: str, **values: str) -> str:
-    """Replace ``{{name}}``, in one pass, so that a value that looks like a place stays as it is."""
+    """Replace every ``{{name}}`` in one pass, so that a value that looks like one stays as it is."""
     return _PLACE.sub(lambda place: values[place[1]], template)
 
 
 def escaped(text: str) -> str:
-    """Text that can stand in HTML, without what cannot be printed."""
+    """``text`` for use in HTML, without characters that cannot be printed."""
     return html.escape(printable(text))
 
 
 def page(title: str, kind: str, body: str) -> str:
-    """A whole page around ``body``, with the style and the script that it allows by their hashes."""
+    """A whole page around ``body``, with the style and the script that its policy allows."""
     style, script = page_file("dag.css"), page_file("dag.js")
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
@@ -87,7 +89,7 @@ def _hash(text: str) -> str:
 
 
 def question_block(question: str) -> str:
-    """The question, folded; nothing where there is none."""
+    """The question, folded; empty if there is none."""
     return (
         f"<details><summary>Question</summary><p>{escaped(question)}</p></details>"
         if question.strip()
@@ -124,7 +126,7 @@ def _count(number: int, one: str, many: str | None = None) -> str:
 def _nodes(dag: ReasoningDAG) -> str:
     """What the panel shows of each node, as JSON that can stand inside a script element."""
     failed = {error.step: error.message for error in dag.errors}
-    path = set(dominant_path(dag))
+    path = set(dag.dominant_path())
     nodes = [
         {
             "kind": kind_of(node),

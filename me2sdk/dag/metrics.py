@@ -1,25 +1,23 @@
-"""Figures about the shape of a trace's DAG."""
+"""The shape of a trace's DAG in numbers."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk.dag.graph import ReasoningDAG
-from me2sdk.dag.views import dominant_path
+from me2sdk.schema import Value
 
 __all__ = ["DAGMetrics", "metrics"]
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SHINGLE = 3
-_LEAST_WORDS = 6
+_MIN_WORDS = 6
 _OWNERS = 4
 _SAME = 0.8
 
 
-class DAGMetrics(BaseModel):
+class DAGMetrics(Value):
     """Shape of a trace. All but ``restatement_rate`` are the same for a DAG of steps and its collapsed form.
 
     Attributes:
@@ -27,15 +25,13 @@ class DAGMetrics(BaseModel):
         branches: steps with several children.
         merges: steps with several parents.
         leaves: ends of branches, the last step's among them.
-        depth: edges on the longest way from the root.
+        depth: edges on the longest path from the root.
         linearity: ``depth / (steps - 1)``: 1 for a single line of thought, and for a single step.
         backtrack_rate: share of the steps after the first that go back to an earlier one.
-        off_path_share: share of the text (characters) that stands off the dominant path.
+        off_path_share: share of the text (characters) that is off the dominant path.
         restatement_rate: share of nodes that nearly repeat an earlier one: at least 80% of their three-word sequences
-            stand in one earlier node, and every number in them does. Nodes of fewer than six words count as new.
+            and all of their numbers occur in one earlier node. Nodes of fewer than six words count as new.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int
     branches: int
@@ -53,7 +49,10 @@ def metrics(dag: ReasoningDAG, answer: str | None = None) -> DAGMetrics:
 
     Args:
         dag: a DAG of steps or of super-nodes.
-        answer: the final answer, which tells the dominant path; see `me2sdk.dag.views.dominant_path`.
+        answer: the final answer, which decides the dominant path; see `ReasoningDAG.dominant_path`.
+
+    Returns:
+        The metrics.
     """
     steps = sum(len(node.steps) for node in dag.nodes)
     depths: list[int] = []  # of the last step of each node, in steps
@@ -61,7 +60,7 @@ def metrics(dag: ReasoningDAG, answer: str | None = None) -> DAGMetrics:
         start = 1 + max(depths[parent] for parent in node.parents) if node.parents else 0
         depths.append(start + len(node.steps) - 1)
     sizes = [len(node.text) + len(node.separator) for node in dag.nodes]
-    on_path = sum(sizes[node] for node in dominant_path(dag, answer))
+    on_path = sum(sizes[node] for node in dag.dominant_path(answer))
     later = max(1, steps - 1)
     return DAGMetrics(
         steps=steps,
@@ -89,7 +88,7 @@ def restatements(texts: list[str]) -> list[bool]:
         numbers.append(frozenset(word for word in words if word[0].isdigit()))
         shingles = {hash(tuple(words[i : i + _SHINGLE])) for i in range(len(words) - _SHINGLE + 1)}
         shared = Counter(owner for shingle in shingles for owner in owners.get(shingle, ()))
-        known = sum(word[0].isalnum() for word in words) >= _LEAST_WORDS and any(
+        known = sum(word[0].isalnum() for word in words) >= _MIN_WORDS and any(
             count >= _SAME * len(shingles) and numbers[place] <= numbers[owner]
             for owner, count in shared.items()
         )

@@ -1,7 +1,8 @@
 """The JSON in which the paper's reference implementation saves annotated DAGs, read and written.
 
 Keys: ``parents``, ``children``, ``depth``, ``actions``, ``node_texts``, ``explanations``, ``leaves``; a collapsed
-DAG also has ``merged_nodes``, ``raw_to_merged`` and ``names``. Read tolerantly, written as lists: docs/dag_schema.md.
+DAG also has ``merged_nodes``, ``raw_to_merged`` and ``names``. Several forms are read, lists are written: see
+docs/dag_schema.md.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ def to_reference(dag: ReasoningDAG) -> dict[str, Any]:
         dag: a DAG of steps, or of super-nodes, which gives the merged form.
 
     Returns:
-        ``parents``, ``children``, ``depth``, ``actions``, ``node_texts``, ``explanations`` (empty where there is
-        none): lists with an entry a node; ``leaves``: the ids of the nodes without children. The merged form adds
-        ``merged_nodes`` (the steps of each super-node), ``raw_to_merged`` (the super-node of each step, by the
-        step's id as a string) and ``names`` ("s3" or "s4-s7"). Question, separators, errors and usage have no
-        place in the format.
+        A dictionary with ``parents``, ``children``, ``depth``, ``actions``, ``node_texts``, ``explanations`` (empty
+        where there is none): lists with one entry per node; ``leaves``: the ids of the nodes without children. The
+        merged form adds ``merged_nodes`` (the steps of each super-node), ``raw_to_merged`` (the super-node of each
+        step, by the step's id as a string) and ``names`` ("s3" or "s4-s7"). The format has no room for question,
+        separators, errors and usage.
     """
     written: dict[str, Any] = {
         "parents": [list(node.parents) for node in dag.nodes],
@@ -69,10 +70,10 @@ def from_reference(data: Mapping[str, Any]) -> ReasoningDAG:
             and ``node_texts`` may hold either their texts or those of the steps.
 
     Returns:
-        The DAG. Steps are taken to be parted by one blank line, since the format does not record what parts them.
+        The DAG. Steps are assumed to be separated by one blank line, since the format does not record separators.
 
     Raises:
-        InvalidTraceError: the dictionary holds no such DAG; the message says where.
+        InvalidTraceError: the dictionary does not hold such a DAG; the message says where.
     """
     if not isinstance(data, Mapping):
         _fail(f"expected a dictionary, got {type(data).__name__}")
@@ -82,7 +83,7 @@ def from_reference(data: Mapping[str, Any]) -> ReasoningDAG:
     steps = _steps(data)
     count = len(steps) if steps else len(texts)
     if steps and len(texts) != count:
-        # Steps' texts: a super-node's is theirs, joined.
+        # The texts are those of steps; the text of a super-node is theirs, joined.
         if len(texts) != sum(map(len, steps)):
             _fail(
                 f"'node_texts' has {len(texts)} entries for {count} merged nodes of {sum(map(len, steps))} steps"
@@ -128,7 +129,7 @@ def _id(value: Any, key: str) -> int:
 
 
 def _per_node(data: Mapping[str, Any], key: str, count: int | None) -> list[Any] | None:
-    """The values of ``key`` in order of ids; None if the key is missing. An id that has no entry gets None."""
+    """The values of ``key`` in order of ids; None if the key is missing. An id without an entry gets None."""
     values = data.get(key)
     if isinstance(values, Mapping):
         by_id = {_id(name, key): value for name, value in values.items()}
@@ -180,7 +181,7 @@ def _steps(data: Mapping[str, Any]) -> list[tuple[int, ...]] | None:
         return None
     numbers = [_id(home, "raw_to_merged") for home in homes]
     if not 0 <= min(numbers) <= max(numbers) < len(numbers):
-        _fail(f"'raw_to_merged' names the node {min(numbers)} or {max(numbers)}, which cannot be")
+        _fail(f"'raw_to_merged' names the node {min(numbers)} or {max(numbers)}, which cannot exist")
     steps: list[list[int]] = [[] for _ in range(max(numbers) + 1)]
     for step, home in enumerate(numbers):
         steps[home].append(step)

@@ -1,6 +1,7 @@
-"""A DAG as SVG: where its nodes stand, and the cards and lines that show them.
+"""A DAG as SVG: the positions of its nodes, and the cards and lines that show them.
 
-fast-sugiyama finds the places (a layered layout with few crossings, as Graphviz' ``dot`` draws); the drawing is ours.
+fast-sugiyama computes the positions (a layered layout with few crossings, as Graphviz' ``dot`` makes); the drawing is
+done here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import NamedTuple
 
 from me2sdk.dag.export import excerpt, printable
 from me2sdk.dag.graph import DAGNode, ReasoningDAG
-from me2sdk.dag.views import dominant_path
 from me2sdk.errors import ConfigurationError
 
 __all__ = ["Layout", "layout", "svg"]
@@ -24,13 +24,13 @@ _EXCERPT = 27
 
 
 class Layout(NamedTuple):
-    """Places in a drawing, in pixels, y downwards.
+    """Positions in a drawing, in pixels, y downwards.
 
     Attributes:
         width: of the drawing.
         height: of the drawing.
         centres: centre of each node's card.
-        bends: for each edge (parent, child) the points that it passes between the layers of its ends.
+        bends: for each edge (parent, child), the points that it passes between the layers of its ends.
     """
 
     width: float
@@ -52,7 +52,7 @@ def layout(dag: ReasoningDAG) -> Layout:
     edges = [(parent, node.id) for node in dag.nodes for parent in node.parents]
     places: dict[int, tuple[float, float]] = {0: (0.0, 0.0)}
     links: list[tuple[int, int]] = []
-    if edges:  # a DAG is connected, so there is one layout; a single node has no edge to place it by
+    if edges:  # a DAG is connected, so there is one layout; a single node has no edges
         (found, _, _, routed), *_ = from_edges(edges, vertex_spacing=_SPACING, dummy_vertices=True)
         places = {int(node): (x, y) for node, (x, y) in found}
         links = [(int(start), int(end)) for start, end in routed or ()]
@@ -76,7 +76,7 @@ def layout(dag: ReasoningDAG) -> Layout:
 
 
 def _reads_backwards(dag: ReasoningDAG, places: dict[int, tuple[float, float]]) -> bool:
-    """Whether later branches mostly stand to the left of earlier ones. A layout is as good mirrored."""
+    """Whether later branches are mostly to the left of earlier ones. A mirrored layout is as good."""
     turns = [
         places[b][0] - places[a][0] for children in dag.children for a, b in itertools.pairwise(children)
     ]
@@ -86,7 +86,7 @@ def _reads_backwards(dag: ReasoningDAG, places: dict[int, tuple[float, float]]) 
 def _bends(
     count: int, links: list[tuple[int, int]], points: dict[int, tuple[float, float]]
 ) -> dict[tuple[int, int], tuple[tuple[float, float], ...]]:
-    """The points of each edge, read from its chain of dummy nodes (ids from ``count`` on), which have one way on."""
+    """The points of each edge: its chain of dummy nodes (ids from ``count`` on), each with one successor."""
     onward = {start: end for start, end in links if start >= count}
     bends = {}
     for start, end in links:
@@ -106,9 +106,12 @@ def svg(dag: ReasoningDAG, name: str, label: str) -> str:
         dag: the DAG.
         name: prefix of the ids in it, unique on the page.
         label: what it shows, for screen readers.
+
+    Returns:
+        The element as text.
     """
     placed = layout(dag)
-    path = set(dominant_path(dag))
+    path = set(dag.dominant_path())
     half = CARD_HEIGHT / 2
     parts = [
         f'<svg class="canvas" role="listbox" tabindex="-1" aria-label="{html.escape(label)}"'

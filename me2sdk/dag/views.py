@@ -1,4 +1,4 @@
-"""The two readings of a DAG that the judge compares (paper App. J.2, J.3), and the path that both rest on.
+"""The two views of a DAG that the judge compares (paper App. J.2, J.3), and the path that the answer rests on.
 
 Pure functions over values; `ReasoningDAG` offers them as methods.
 """
@@ -15,13 +15,13 @@ from me2sdk.traces import last_answer
 __all__ = ["dominant_path", "extractive_summary", "header", "macro_view", "micro_view", "roles"]
 
 EXTRACT_MARK = "[extract]"
-"""Stands before a sentence that was taken from the step itself, where no model has summarised it."""
+"""Marks a sentence taken from the step itself, where no model has summarised it."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _LIMIT = 240
 _TAIL = 200
 _WRAPPER = re.compile(r"\\(?:text|mathrm|mathbf|textbf|left|right)\b|\\[,;! ]|[\s{}$*`]")
-# What a header begins with must begin nothing else, or a step could pretend to be another node.
+# Nothing else may begin like a header, or a step could pretend to be another node.
 _FORGED = re.compile(r"<(?=\s*(?:Root|Branch|Merge|Leaf|Node)\b)", re.IGNORECASE)
 
 
@@ -36,7 +36,7 @@ def roles(dag: ReasoningDAG, node: int) -> tuple[str, ...]:
 
 
 def header(dag: ReasoningDAG, node: int) -> str:
-    """The line that stands above a node in the macro view, such as ``<Leaf id=3 depth=2 parents=[2] children=[]>``."""
+    """The line above a node in the macro view, such as ``<Leaf id=3 depth=2 parents=[2] children=[]>``."""
     parents, children = list(dag.nodes[node].parents), list(dag.children[node])
     return f"<{' & '.join(roles(dag, node))} id={node} depth={dag.depths[node]} parents={parents} children={children}>"
 
@@ -46,11 +46,11 @@ def macro_view(dag: ReasoningDAG, summaries: Mapping[int, str] | None = None) ->
 
     Args:
         dag: a DAG of steps or of super-nodes; the former is collapsed first.
-        summaries: one sentence for each super-node, by its id in ``dag.collapse()``. Where one is missing or blank, a
-            sentence of the node's own text stands there, marked ``[extract]``.
+        summaries: one sentence per super-node, by its id in ``dag.collapse()``. One that is missing or blank is
+            replaced by a sentence of the node's own text, marked ``[extract]``.
 
     Returns:
-        Headers (see `header`), each with its sentence on the next line, parted by blank lines.
+        Headers (see `header`), each with its sentence on the next line, separated by blank lines.
     """
     dag = dag.collapse()
     blocks = []
@@ -62,10 +62,10 @@ def macro_view(dag: ReasoningDAG, summaries: Mapping[int, str] | None = None) ->
 
 
 def extractive_summary(text: str) -> str:
-    """The sentence of ``text`` that says most about what it arrives at, on one line of at most 240 characters.
+    """The sentence of ``text`` that says most about its result, on one line of at most 240 characters.
 
-    The last sentence that draws a conclusion ("the answer is", "therefore"; the last 200 are looked at), else the first
-    with four words or more, else the first. Empty for text without any.
+    This is the last sentence that draws a conclusion ("the answer is", "therefore"), among the last 200; otherwise the
+    first with four words or more; otherwise the first. Empty for text without sentences.
     """
     sentences = [line for part in _SENTENCE_END.split(text) if (line := " ".join(part.split()))]
     concluding = next((s for s in reversed(sentences[-_TAIL:]) if count_cues(s)[Cue.CONCLUSION]), None)
@@ -83,8 +83,8 @@ def dominant_path(dag: ReasoningDAG, answer: str | None = None) -> tuple[int, ..
         answer: the final answer, such as ``trace.answer``; by default the last one that the trace itself marks.
 
     Returns:
-        Ids, ascending. A leaf states the answer if its chain of steps marks it. If none does, the latest one counts
-        that mentions it and either draws a conclusion or ends the trace; else the last step, whatever it says.
+        Ids, ascending. A leaf states the answer if its chain of steps marks it. If none does, the latest leaf counts
+        that mentions it and either draws a conclusion or ends the trace; otherwise the last step, whatever it says.
     """
     chains = dag.collapse()
     answer = answer or last_answer("\n\n".join(node.text for node in dag.nodes))
@@ -110,7 +110,7 @@ def _stating(chains: ReasoningDAG, answer: str) -> tuple[int, ...]:
         return marked
     if len(answer) > _LIMIT:  # too long to be looked for at every place of the text
         return ()
-    # A bare mention says little: abandoned branches speak of the same numbers.
+    # A bare mention says little: abandoned branches mention the same numbers.
     final = max(texts)
     mention = re.compile(rf"(?<![\w.]){re.escape(answer.strip())}(?!\w|\.\d)")
     mentioning = (leaf for leaf, text in texts.items() if mention.search(text))
@@ -125,13 +125,16 @@ def _plain(answer: str) -> str:
 
 
 def micro_view(dag: ReasoningDAG, answer: str | None = None) -> str:
-    """The steps of the dominant path as they were written, in emission order (App. J.3). Side branches are left out.
+    """The steps of the dominant path as they were written, in emission order (App. J.3), without side branches.
 
     Args:
         dag: a DAG of steps or of super-nodes; both give the same text.
         answer: the final answer; see `dominant_path`.
+
+    Returns:
+        The text.
     """
-    return join_nodes(dag, dominant_path(dag, answer))
+    return join_nodes(dag, dag.dominant_path(answer))
 
 
 def join_nodes(dag: ReasoningDAG, nodes: Iterable[int]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from me2sdk.judge.pair import ajudge_pair, judge_pair
 from me2sdk.judge.prompts import prompt_versions
-from me2sdk.judge.ranking import arank_traces, expected_comparisons, rank_traces
+from me2sdk.judge.ranking import arank_traces, rank_traces
 from me2sdk.judge.report import compare_html
+from me2sdk.judge.tournament import expected_comparisons
 from me2sdk.judge.verdicts import Comparison, DimensionVerdict, PairFailure, PairVerdict, Preference, Ranking
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What a judge decided: reading its answer, and what several votes come to."""
+"""What a judge decided: reading its answer, and the label that several votes give."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from me2sdk.errors import InvalidTraceError
 from me2sdk.schema import Message, Trace, Vote
 from me2sdk.traces import is_cut_off, refusal_of
 
-__all__ = ["Choice", "Reading", "Tally", "read_decision", "settled", "tally"]
+__all__ = ["Choice", "Decision", "Tally", "read_decision", "settled", "tally"]
 
 Choice = Literal["1", "2", "tie"]
 
@@ -26,26 +26,26 @@ _TIE = r"(?P<tie>tied?|draw)(?!-?[^\W_])"
 _LEAD = r"(?:\\[a-z]{1,8}\{|[\W_]){0,16}(?:a )?"
 _VALUE = re.compile(rf"{_LEAD}(?:{_NAMED}|(?P<bare>1|2)(?=[\W_]{{0,20}}(?:\n|\Z))|{_TIE})", re.IGNORECASE)
 _LINE = re.compile(rf"{_LEAD}(?:{_NAMED}|{_TIE})[\W_]*", re.IGNORECASE)
-# What may follow on the line: nothing, or a reason behind a mark; but not "Trace 1 is weaker".
+# What may follow on the line: nothing, or a reason after a mark; but not "Trace 1 is weaker".
 _REST = re.compile(
     r"(?:[^\w\n]|_)*(?:\n|\Z)|(?:[^\w\n]|_){0,6}(?:[.,;:(<—–-]|(?:wins|is (?:the )?(?:better|stronger|preferred))\b)",
     re.IGNORECASE,
 )
-# "Trace 1 or Trace 2", "Trace 1, 2": no decision, but the choice repeated.
+# "Trace 1 or Trace 2", "Trace 1, 2": a copy of the choices, not a decision.
 _ALTERNATIVE = re.compile(
     r"[^\w\n/|,&]{0,8}(?:[/|,&]|or\b|and\b)[^\w\n]{0,8}(?:(?:trace|answer|response)\W{0,4})?(?:[12]|one|two|tied?)\b",
     re.IGNORECASE,
 )
 
 
-class Reading(NamedTuple):
-    """One answer of a judge, read.
+class Decision(NamedTuple):
+    """What one answer of a judge says.
 
     Attributes:
         choice: "1", "2" or "tie" as the judge saw the traces, or None where it cannot be read.
-        rationale: what the judge said beside its decision.
+        rationale: what the judge said besides its decision.
         said: its answer without its thinking.
-        problem: why it cannot be read, to be told to the judge; empty where it can.
+        problem: why it cannot be read, for asking again; empty where it can.
     """
 
     choice: Choice | None
@@ -54,37 +54,39 @@ class Reading(NamedTuple):
     problem: str = ""
 
 
-def read_decision(message: Message, finish_reason: str | None = None) -> Reading:
-    """Read the decision at the end of a judge's answer; its thinking is left out where there is more.
+def read_decision(message: Message, finish_reason: str | None = None) -> Decision:
+    """Read the decision at the end of a judge's answer. Its thinking is skipped if it said anything after it.
 
-    The last ``<|decision|>`` counts, also where its brackets are missing; without one the last line that
-    starts with "Decision:"; without that a last line that is nothing but a decision. What is ambiguous is
-    not read.
+    The last ``<|decision|>`` counts, with or without its brackets; without one, the last line that starts with
+    "Decision:"; without that, a last line that is nothing but a decision. An ambiguous decision is not read.
 
     Args:
         message: the assistant message.
         finish_reason: why the model stopped, as the provider says it.
+
+    Returns:
+        The decision; its ``choice`` is None where it cannot be read.
     """
     refusal = refusal_of(message, finish_reason)
     if refusal is not None:
-        return Reading(None, "", refusal, "it was a refusal to judge")
+        return Decision(None, "", refusal, "it was a refusal to judge")
     try:
         trace = Trace.from_message(message, finish_reason=finish_reason)
     except InvalidTraceError:
         cut = is_cut_off(finish_reason)
-        return Reading(None, "", "", "it was cut off before the decision" if cut else "it was empty")
+        return Decision(None, "", "", "it was cut off before the decision" if cut else "it was empty")
     said = (trace.response or "").strip()
     if trace.truncated or not said:
-        return Reading(None, "", said, "it was cut off before the decision")
+        return Decision(None, "", said, "it was cut off before the decision")
     start, end, choice = _find(said)
     if choice is None:
         cut = is_cut_off(finish_reason)
         problem = "it was cut off before the decision" if cut else "it does not end with one clear decision"
-        return Reading(None, said, said, problem)
-    # The reason stands before the decision, or behind it where the judge turned them round.
+        return Decision(None, said, said, problem)
+    # The reason comes before the decision, or after it if the judge swapped the two.
     parts = (said[:start].rstrip(" \t\r\n`*_#>-"), said[end:].strip(" \t\r\n`*_#>-.,;:"))
     rationale = next((part for part in parts if re.search(r"\w", part)), "")
-    return Reading(choice, rationale, said)
+    return Decision(choice, rationale, said)
 
 
 def _find(said: str) -> tuple[int, int, Choice | None]:
@@ -101,7 +103,7 @@ def _find(said: str) -> tuple[int, int, Choice | None]:
         return last.start(), len(said), None
     choice = _choice(value)
     if len(marks) > 1:
-        # Different decisions with nothing between them are the instructions repeated.
+        # Different decisions with nothing between them are a copy of the instructions.
         before = _VALUE.match(said, marks[-2].end())
         if before and _choice(before) != choice and not re.search(r"\w", said[before.end() : last.start()]):
             choice = None
@@ -118,7 +120,7 @@ def _choice(value: re.Match[str] | None) -> Choice | None:
 
 
 class Tally(NamedTuple):
-    """What votes on one subject come to. The fields are those of `DimensionVerdict`."""
+    """The label of the votes on one subject. The fields are those of `DimensionVerdict`."""
 
     preference: Literal["a", "b", "tie", "failed"]
     agreement: float
@@ -127,17 +129,17 @@ class Tally(NamedTuple):
 
 
 def tally(votes: Sequence[Vote]) -> Tally:
-    """The label of some votes (paper §4.3): a preference only where all that could be read agree on it.
+    """The label of some votes (paper §4.3): a preference only if all votes that could be read agree on it.
 
-    Each order must have a vote that could be read, since else the judge's love of one place shows as a
-    preference; where one has none, the label is "failed".
+    Each order needs a vote that could be read, since otherwise position bias would look like a preference; if one
+    order has none, the label is "failed".
     """
     read = [vote for vote in votes if vote.decision != "failed"]
     if not read:
         return Tally("failed", 0.0, False, "")
     first = {vote.decision: vote.rationale for vote in reversed(read)}
-    decision, most = Counter(vote.decision for vote in read).most_common(1)[0]
-    agreement = most / len(read)
+    decision, count = Counter(vote.decision for vote in read).most_common(1)[0]
+    agreement = count / len(read)
     if len(first) > 1:
         names = {"a": "For A", "b": "For B", "tie": "For a tie"}
         reasons = [f"{names[choice]}: {first[choice]}" for choice in names if choice in first]

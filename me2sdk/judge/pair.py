@@ -15,10 +15,10 @@ from me2sdk._sync import all_or_none, run_sync
 from me2sdk._tracing import traced
 from me2sdk.errors import ConfigurationError, JudgeError
 from me2sdk.judge.decisions import settled, tally
-from me2sdk.judge.prompts import Judgement, aggregate_prompt, ask, dimension_prompt, prompt_versions
+from me2sdk.judge.prompts import Judgement, aggregate_prompt, dimension_prompt, judge_once, prompt_versions
 from me2sdk.judge.verdicts import DimensionVerdict, PairVerdict
-from me2sdk.judge.views import Exhibit, Judged, Parsing
-from me2sdk.llm import LLM, Budget, open_llm
+from me2sdk.judge.views import DagParser, Judged, JudgedTrace
+from me2sdk.llm import LLM, Budget, Model, check_options, open_llm
 from me2sdk.schema import Question, Vote, question_text
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def ajudge_pair(
     a: Judged,
     b: Judged,
     *,
-    model: Any,
+    model: Model | LLM,
     repeats: int = 3,
     structure: bool = True,
     early_stop: bool = False,
@@ -48,6 +48,7 @@ async def ajudge_pair(
     **params: Any,
 ) -> PairVerdict:
     """Say which of two traces is reasoned better; `judge_pair` with ``await``."""
+    check_options(judge_pair, params)
     check_repeats(repeats)
     llm = open_llm(
         model,
@@ -57,14 +58,14 @@ async def ajudge_pair(
         max_concurrency=max_concurrency,
         timeout=timeout,
     )
-    parsing = Parsing(llm, annotator, params)
+    parser = DagParser(llm, annotator, params)
     async with AsyncExitStack() as stack:
         first, second = [
-            await stack.enter_async_context(Exhibit(item, question, parsing if structure else None))
+            await stack.enter_async_context(JudgedTrace(item, question, parser if structure else None))
             for item in (a, b)
         ]
-        case = Case(shared_question(question, first, second), first, second, llm, params)
-        return await case.judge(repeats, early_stop=early_stop)
+        comparison = PairComparison(shared_question(question, first, second), first, second, llm, params)
+        return await comparison.judge(repeats, early_stop=early_stop)
 
 
 def judge_pair(
@@ -72,7 +73,7 @@ def judge_pair(
     a: Judged,
     b: Judged,
     *,
-    model: Any,
+    model: Model | LLM,
     repeats: int = 3,
     structure: bool = True,
     early_stop: bool = False,
@@ -87,10 +88,10 @@ def judge_pair(
 
     Both traces become DAGs. A judge compares them on each of the four dimensions of ME², then weighs the four
     decisions against both full traces. That is done ``repeats`` times with a shown first and as often with b
-    shown first, and a label is kept only where all votes agree: ``10 * repeats`` calls, beside those for DAGs
+    shown first, and a label is kept only where all votes agree: ``10 * repeats`` calls, besides those for DAGs
     and summaries. They run side by side, as far as ``max_concurrency`` allows.
 
-    The method is meant for traces whose final answers are both right; the judge takes them to be.
+    The method is meant for traces whose final answers are both right; the judge assumes that they are.
 
     Args:
         question: what was asked: a string, a list of chat messages, or None to use that of the traces.
@@ -99,18 +100,18 @@ def judge_pair(
         model: the judge, as for `LLM`: a LiteLLM model string, a list of them (repeat i goes to
             ``model[i % len(model)]``), a ``litellm.Router``, a callable, or an `LLM`, whose own limits then
             hold.
-        repeats: how often the pair is judged in each order. The paper has 3.
-        structure: False shows the judge raw traces in place of views, with no calls for DAGs and summaries:
+        repeats: how often the pair is judged in each order. The paper uses 3.
+        structure: False shows the judge raw traces instead of views, without calls for DAGs and summaries:
             the paper's prompt-only baseline.
-        early_stop: stop asking once the label can only be a tie. To gain by it, one repeat a order is judged
-            first and the others only then, which doubles the wall time of pairs that stay consistent.
+        early_stop: stop asking once the label can only be a tie. For this, one repeat per order is judged first
+            and the others after it, which doubles the wall time of pairs whose votes stay consistent.
         annotator: what builds the DAGs: None for the same model as the judge, "local" for the annotator that
             needs no model, or any annotator.
         max_concurrency: calls in flight at most.
-        cache: True or a folder keeps answers on disk by repeat, so the same call again costs nothing. Off by
-            default.
+        cache: True or a folder keeps the answers to each repeat on disk, so that the same call again costs
+            nothing. Off by default.
         budget: a `Budget`. Judgements that it has no room for count as failed.
-        timeout: seconds an attempt may take.
+        timeout: seconds that one attempt of a call may take.
         **params: sent with every call: ``temperature``, ``max_tokens``, ``api_base``, … Without them the
             provider's defaults hold.
 
@@ -119,7 +120,7 @@ def judge_pair(
         ``.agreement`` say why.
 
     Raises:
-        JudgeError: in one of the orders no judgement could be read. Its ``votes`` and ``usage`` say what
+        JudgeError: in one of the orders no judgement could be read. Its ``votes`` and ``usage`` hold what
             happened and what it cost.
         InvalidTraceError: a trace is empty.
         GenerationError: a DAG could not be made.
@@ -159,25 +160,27 @@ def check_repeats(repeats: int) -> None:
         raise ConfigurationError(f"repeats must be at least 1; it is {repeats}.")
 
 
-def shared_question(question: Question | None, *exhibits: Exhibit) -> str:
-    """The question as text, or where there is none, that of the first trace that has one."""
-    for exhibit in exhibits:
-        question = question if question is not None else exhibit.trace.question
+def shared_question(question: Question | None, *traces: JudgedTrace) -> str:
+    """The question as text; without one, that of the first trace that has one."""
+    for judged in traces:
+        question = question if question is not None else judged.trace.question
     return question_text(question)
 
 
-class Case:
-    """Two exhibits before one judge.
+class PairComparison:
+    """The comparison of two traces by one judge.
 
     Args:
         question: what was asked, as text.
-        a: one exhibit.
+        a: one trace.
         b: the other.
-        llm: the judge; its usage is taken for that of the verdict.
+        llm: the judge; its usage is reported as that of the verdict.
         params: parameters of the calls.
     """
 
-    def __init__(self, question: str, a: Exhibit, b: Exhibit, llm: LLM, params: Mapping[str, Any]) -> None:
+    def __init__(
+        self, question: str, a: JudgedTrace, b: JudgedTrace, llm: LLM, params: Mapping[str, Any]
+    ) -> None:
         self._question = question
         self._a, self._b = a, b
         self._llm = llm
@@ -192,7 +195,7 @@ class Case:
         """
         started = time.perf_counter()
         chains: list[tuple[Order, int]] = [(o, r) for r in range(repeats) for o in ("ab", "ba")]
-        # What one repeat an order already settles, the others need not be asked for.
+        # If one repeat per order settles the label, the others need not be asked for.
         waves = [chains[:2], chains[2:]] if early_stop else [chains]
         finished = 0
         for wave in waves:
@@ -220,7 +223,7 @@ class Case:
         )
 
     async def _run(self, chains: list[tuple[Order, int]], early_stop: bool) -> int:
-        """Run chains side by side, until nothing can change the label if ``early_stop``. Returns how many ended."""
+        """Run chains side by side, with ``early_stop`` until the label is settled; return how many ended."""
         running = {asyncio.create_task(self._chain(*chain)) for chain in chains}
         tasks = set(running)
         try:
@@ -235,22 +238,24 @@ class Case:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _chain(self, order: Order, repeat: int) -> None:
-        """The four dimensions side by side, then what they come to together."""
+        """Judge the four dimensions side by side, then the traces as a whole."""
         pair = (self._a, self._b) if order == "ab" else (self._b, self._a)
 
         async def dimension(which: Dimension) -> Judgement:
-            first, second = await all_or_none(*(exhibit.view(which, self._question) for exhibit in pair))
+            first, second = await all_or_none(*(trace.view(which, self._question) for trace in pair))
             prompt = dimension_prompt(which, self._question, first, second)
-            return self._record(which, order, repeat, await ask(self._llm, prompt, repeat, self._params))
+            return self._record(
+                which, order, repeat, await judge_once(self._llm, prompt, repeat, self._params)
+            )
 
         judgements = dict(zip(Dimension, await all_or_none(*map(dimension, Dimension)), strict=True))
         if all(judgement.choice is None for judgement in judgements.values()):
             error = "None of the four dimensions could be judged, so there was nothing to weigh."
             self._record("aggregate", order, repeat, Judgement(None, asked=0, error=error))
             return
-        first, second = (exhibit.trace.reasoning for exhibit in pair)
+        first, second = (judged.trace.reasoning for judged in pair)
         prompt = aggregate_prompt(self._question, first, second, judgements)
-        self._record("aggregate", order, repeat, await ask(self._llm, prompt, repeat, self._params))
+        self._record("aggregate", order, repeat, await judge_once(self._llm, prompt, repeat, self._params))
 
     def _record(
         self, subject: Dimension | Literal["aggregate"], order: Order, repeat: int, judgement: Judgement
@@ -278,7 +283,7 @@ class Case:
         reasons = "; ".join(dict.fromkeys(vote.error for vote in votes if vote.error))[:1000]
         return JudgeError(
             "No verdict: each order needs a judgement that can be read, and one has none. "
-            f"{reasons} Check the model, or pass max_tokens= large enough for a paragraph behind its thinking.",
+            f"{reasons} Check the model, or raise max_tokens= so that a paragraph fits after its thinking.",
             votes=tuple(votes),
             usage=self._llm.usage,
         )

@@ -1,32 +1,29 @@
-"""One judgement: the prompt that is sent, and the asking until its answer can be read."""
+"""One judgement: its prompt, and asking until the answer can be read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, NamedTuple
 
 from me2sdk import prompts
 from me2sdk._choices import Dimension
-from me2sdk.errors import BudgetExceeded, GenerationError
 from me2sdk.judge.decisions import Choice, read_decision
-from me2sdk.llm import LLM
-from me2sdk.schema import Message
+from me2sdk.llm import LLM, Generation
+from me2sdk.schema import Question
 
 __all__ = [
-    "MAX_ASKS",
     "Judgement",
     "aggregate_prompt",
-    "ask",
     "dimension_prompt",
+    "judge_once",
     "prompt_versions",
 ]
 
-MAX_ASKS = 3
-"""How often a judge is asked before an unreadable answer counts as failed."""
+_FORM = "one short paragraph, then one line with <|decision|>Trace 1, <|decision|>Trace 2 or <|decision|>Tie"
 
 
 class Judgement(NamedTuple):
-    """What a judge said, in terms of the traces as it saw them.
+    """What a judge decided, in terms of the traces as they were shown.
 
     Attributes:
         choice: "1", "2", "tie", or None where no answer could be read.
@@ -52,9 +49,10 @@ def prompt_versions(*, structure: bool) -> dict[str, int]:
 
 
 def dimension_prompt(dimension: Dimension, question: str, first: str, second: str) -> str:
-    """The prompt for one dimension. The text up to the criterion is the same for both of a level.
+    """The prompt for one dimension.
 
-    So providers that cache prefixes bill the traces once for the two.
+    Both dimensions of a level share the text up to the criterion, so providers that cache prefixes bill the traces
+    once for the two.
     """
     nonce = prompts.new_nonce(question, first, second)
     return prompts.load(dimension).fill(
@@ -84,14 +82,14 @@ def aggregate_prompt(
     )
 
 
-async def ask(llm: LLM, prompt: str, repeat: int, params: Mapping[str, Any]) -> Judgement:
+async def judge_once(llm: LLM, prompt: str, repeat: int, params: Mapping[str, Any]) -> Judgement:
     """Ask a judge. An answer that cannot be read is shown to it with the reason, and it is asked again.
 
     Args:
         llm: the judge.
         prompt: what it is asked.
         repeat: which of several answers to the same prompt this is.
-        params: parameters of the call.
+        params: parameters of the calls.
 
     Returns:
         The judgement; its ``choice`` is None where the call failed for good or no answer could be read.
@@ -99,26 +97,25 @@ async def ask(llm: LLM, prompt: str, repeat: int, params: Mapping[str, Any]) -> 
     Raises:
         ConfigurationError: a parameter cannot work.
     """
-    messages: list[Message] = [{"role": "user", "content": prompt}]
-    judgement = Judgement(None)
-    for asked in range(1, MAX_ASKS + 1):
-        try:
-            generation = await llm.agenerate(messages, sample_index=repeat, **params)
-        except (GenerationError, BudgetExceeded) as error:
-            return judgement._replace(asked=asked, error=f"{type(error).__name__}: {error}")
-        reading = read_decision(generation.message, generation.finish_reason)
-        if reading.choice is not None:
-            return Judgement(reading.choice, reading.rationale, reading.said, generation.model, asked)
-        problem = f"The answer could not be read: {reading.problem}."
-        judgement = Judgement(None, "", reading.said, generation.model, asked, problem)
-        again = (
-            f"{problem} Answer again: one short paragraph, then one line with <|decision|>Trace 1, "
-            "<|decision|>Trace 2 or <|decision|>Tie, and nothing after it."
-        )
-        messages = [
-            messages[0],
-            # Some providers refuse empty messages; the end is where the decision should have been.
-            {"role": "assistant", "content": reading.said[-4000:] or "(no answer)"},
-            {"role": "user", "content": again},
-        ]
+
+    def ask(messages: Question, _: int) -> Awaitable[Generation]:
+        return llm.agenerate(messages, sample_index=repeat, **params)
+
+    def again(judgement: Judgement) -> Question | None:
+        if judgement.error is None:
+            return None
+        return prompts.correction(prompt, judgement.raw, judgement.error, _FORM)
+
+    outcome = await prompts.ask_until(ask, prompt, _read, again)
+    judgement = (outcome.reading or Judgement(None))._replace(asked=outcome.asked)
+    if outcome.error is not None:
+        return judgement._replace(error=f"{type(outcome.error).__name__}: {outcome.error}")
     return judgement
+
+
+def _read(generation: Generation) -> Judgement:
+    decision = read_decision(generation.message, generation.finish_reason)
+    if decision.choice is None:
+        problem = f"The answer could not be read: {decision.problem}."
+        return Judgement(None, raw=decision.said, model=generation.model, error=problem)
+    return Judgement(decision.choice, decision.rationale, decision.said, generation.model)

@@ -14,11 +14,14 @@ _NO_DAG = "There is no DAG of this trace: it was judged without structure."
 
 
 def compare_html(verdict: PairVerdict, title: str | None = None) -> str:
-    """One self-contained page that shows what a judge said about two traces, above their two DAGs side by side.
+    """One self-contained page that shows what a judge said about two traces, and their DAGs side by side.
 
     Args:
         verdict: what `judge_pair` returned.
         title: heading of the page; by default the beginning of the question.
+
+    Returns:
+        The page as HTML, which needs no network.
 
     Raises:
         ConfigurationError: fast-sugiyama is not installed.
@@ -27,8 +30,8 @@ def compare_html(verdict: PairVerdict, title: str | None = None) -> str:
     question = next((text for dag in dags if dag and (text := question_text(dag.question))), "")
     title = title or excerpt(question, 80) or "Two traces compared"
     rows = [
-        _row(str(name).replace("_", " ").capitalize(), said.preference, said.agreement, said.rationale)
-        for name, said in verdict.dimensions.items()
+        _row(str(name).replace("_", " ").capitalize(), found.preference, found.agreement, found.rationale)
+        for name, found in verdict.dimensions.items()
     ]
     overall = _row("Overall", verdict.preference, verdict.agreement, verdict.rationale)
     figures = [

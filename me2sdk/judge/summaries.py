@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, NamedTuple
 
 from me2sdk import prompts
 from me2sdk._sync import all_or_none
 from me2sdk.dag import ReasoningDAG, header
-from me2sdk.errors import BudgetExceeded, GenerationError, InvalidTraceError
-from me2sdk.judge.prompts import MAX_ASKS
-from me2sdk.llm import LLM
-from me2sdk.schema import Failure, Trace
+from me2sdk.errors import InvalidTraceError, JudgeError
+from me2sdk.llm import LLM, Generation
+from me2sdk.schema import Failure, Question, Trace
 
 __all__ = ["Summaries", "asummarize"]
 
-_MOST_NODES, _MOST_CHARACTERS = 12, 24_000  # of one call
-_LONGEST = 600  # characters of a summary; a longer one is no summary
+_MAX_NODES, _MAX_CHARACTERS = 12, 24_000  # per call
+_MAX_LENGTH = 600  # characters; what is longer is not a summary
 _LINE = re.compile(
     r"^[ \t*_`>#-]{0,8}\[?(?:part )?(\d{1,6})[\]:.)*_]{1,6}[ \t]*(\S.*)$", re.IGNORECASE | re.MULTILINE
 )
@@ -38,15 +37,18 @@ class Summaries(NamedTuple):
 async def asummarize(
     dag: ReasoningDAG, *, llm: LLM, question: str = "", params: Mapping[str, Any] | None = None
 ) -> Summaries:
-    """Summarise the super-nodes of ``dag``, several a call, all calls side by side.
+    """Summarise the super-nodes of ``dag``, several per call, with all calls side by side.
 
-    A sentence that is missing from an answer is asked for again, with the others left out.
+    A sentence that is missing from an answer is asked for again, without the others.
 
     Args:
         dag: of steps or of super-nodes; the former is collapsed first.
         llm: the model.
         question: what was asked, as text.
         params: parameters of the calls.
+
+    Returns:
+        The sentences, and what failed. A call that fails costs its own batch alone.
 
     Raises:
         ConfigurationError: a parameter cannot work.
@@ -62,7 +64,7 @@ def _batches(dag: ReasoningDAG) -> list[list[int]]:
     size = 0
     for node in dag.nodes:
         size += len(node.text)
-        if not batches or len(batches[-1]) == _MOST_NODES or size > _MOST_CHARACTERS:
+        if not batches or len(batches[-1]) == _MAX_NODES or size > _MAX_CHARACTERS:
             batches.append([])
             size = len(node.text)
         batches[-1].append(node.id)
@@ -73,42 +75,43 @@ async def _batch(
     dag: ReasoningDAG, nodes: list[int], llm: LLM, question: str, params: Mapping[str, Any]
 ) -> Summaries:
     sentences: dict[int, str] = {}
-    error, reason, model, status = "JudgeError", "", None, None
-    for asked in range(1, MAX_ASKS + 1):
-        missing = [node for node in nodes if node not in sentences]
+
+    def ask(prompt: Question, number: int) -> Awaitable[Generation]:
+        # A sample of its own each time, since this very prompt may just have been answered without what is missing.
+        return llm.agenerate(prompt, sample_index=number, **params)
+
+    def read(generation: Generation) -> str:
+        """Keep the sentences of an answer; return the model that gave it."""
         try:
-            # Its own sample, since the same prompt may just have been answered without what is missing.
-            generation = await llm.agenerate(
-                _prompt(dag, missing, question), sample_index=asked - 1, **params
-            )
-        except (GenerationError, BudgetExceeded) as caught:
-            error, reason, status = type(caught).__name__, str(caught), getattr(caught, "status", None)
-            break
-        model = generation.model
-        try:
-            read = Trace.from_message(generation.message, finish_reason=generation.finish_reason)
-            said = read.response or ""
+            trace = Trace.from_message(generation.message, finish_reason=generation.finish_reason)
         except InvalidTraceError:
-            said = ""
-        found = {int(number): " ".join(text.split()) for number, text in _LINE.findall(said)}
-        sentences |= {
-            node: found[node] for node in missing if len(found.get(node, "")) in range(1, _LONGEST + 1)
-        }
-        reason = f"No summary of this part could be read in {asked} answers of the model; an extract stands in for it."
-        if len(sentences) == len(nodes):
-            break
+            return generation.model
+        found = {int(number): " ".join(text.split()) for number, text in _LINE.findall(trace.response or "")}
+        sentences.update(
+            (node, found[node]) for node in missing() if 0 < len(found.get(node, "")) <= _MAX_LENGTH
+        )
+        return generation.model
+
+    def missing() -> list[int]:
+        return [node for node in nodes if node not in sentences]
+
+    def again(model: str) -> str | None:
+        return _prompt(dag, missing(), question) if missing() else None
+
+    outcome = await prompts.ask_until(ask, _prompt(dag, nodes, question), read, again)
+    error = outcome.error
+    unreadable = f"No summary of this part could be read in {outcome.asked} answers of the model"
     failures = tuple(
         Failure(
             index=node,
-            stage="read" if error == "JudgeError" else "generate",
-            error=error,
-            message=reason,
-            model=model,
-            status=status,
-            attempts=asked,
+            stage="generate" if error else "read",
+            error=type(error).__name__ if error else JudgeError.__name__,
+            message=str(error) if error else f"{unreadable}; an extract stands in for it.",
+            model=outcome.reading,
+            status=getattr(error, "status", None),
+            attempts=outcome.asked,
         )
-        for node in nodes
-        if node not in sentences
+        for node in missing()
     )
     return Summaries(sentences, failures)
 

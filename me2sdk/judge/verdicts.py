@@ -1,4 +1,4 @@
-"""What judging returns: votes, the verdict on a pair of traces, and the ranking of several.
+"""What judging returns: the verdict on a pair of traces, and the ranking of several.
 
 All of them serialise with ``model_dump_json()`` and load back equal with ``model_validate_json()``.
 """
@@ -26,13 +26,13 @@ Preference = Literal["a", "b", "tie"]
 
 
 class DimensionVerdict(Value):
-    """What the votes on one dimension come to.
+    """The label of the votes on one dimension.
 
     Attributes:
-        preference: "a" or "b" where all votes that could be read say so and each order has one; "failed" where
-            an order has none and so nothing is known; else "tie".
+        preference: "a" or "b" if all votes that could be read say so and each order has one; "failed" if an order
+            has none, so that nothing is known; otherwise "tie".
         agreement: share of the most frequent decision among the votes that could be read; 0.0 if none could.
-        rationale: that of the first vote; where votes disagree, of the first vote for each decision.
+        rationale: that of the first vote; if votes disagree, of the first vote for each decision.
         votes: every vote, failed ones included, in the order of repeats.
     """
 
@@ -48,18 +48,18 @@ class PairVerdict(Value):
     Attributes:
         preference: "a" or "b" where all aggregate votes that could be read agree on it, else "tie".
         agreement: share of the most frequent decision among these votes.
-        consistent: whether all of them say the same, be it a tie.
-        rationale: that of the first of these votes; where they disagree, of the first for each decision.
+        consistent: whether all of them say the same, even if that is a tie.
+        rationale: that of the first of these votes; if they disagree, of the first for each decision.
         dimensions: the verdict on each dimension, by the same rule.
         aggregate: the votes that the preference comes from.
-        stopped_early: whether asking stopped since the votes could no longer agree.
+        stopped_early: whether asking stopped because the votes could no longer agree.
         models: the models that judged.
         prompts: version of each prompt that was used.
         dag_a: the DAG of trace a, or None without structure.
         dag_b: the DAG of trace b, or None without structure.
-        failures: super-nodes of a and b whose summary failed, so that an extract stood in for it. Their
+        failures: super-nodes of a and b whose summary failed, so that an extract replaced it. Their
             ``index`` is the super-node.
-        usage: what this verdict cost: the judgements, and DAGs and summaries that were made for it.
+        usage: what this verdict cost: the judgements, and the DAGs and summaries made for it.
         seconds: wall-clock time.
     """
 
@@ -80,7 +80,7 @@ class PairVerdict(Value):
 
     @property
     def votes(self) -> tuple[Vote, ...]:
-        """Every judgement: those on the four dimensions, then the aggregate ones."""
+        """All votes: those on the four dimensions, then the aggregate ones."""
         return tuple(v for d in self.dimensions.values() for v in d.votes) + self.aggregate
 
 

@@ -16,19 +16,22 @@ from me2sdk.schema import Failure, Question, Trace
 if TYPE_CHECKING:
     from me2sdk.annotate import Annotator
 
-__all__ = ["Exhibit", "Judged", "Parsing"]
+__all__ = ["DagParser", "Judged", "JudgedTrace"]
 
 Judged = Trace | str | ReasoningDAG
 _MACRO = (Dimension.MACRO_EFFICIENCY, Dimension.MACRO_EFFECTIVENESS)
 
 
-class Parsing:
+class DagParser:
     """How traces become DAGs.
 
     Args:
         llm: asked for annotations and summaries.
         annotator: None for annotations by ``llm``, "local" for the local annotator, or an annotator.
         params: parameters of the calls.
+
+    Raises:
+        ConfigurationError: there is no such annotator.
     """
 
     def __init__(
@@ -49,19 +52,25 @@ class Parsing:
         return await aparse_dag(trace, annotator=None if self._annotator == "local" else self._annotator)
 
 
-class Exhibit:
-    """One trace under judgement. Use it as an async context manager: leaving it cancels what is unfinished.
+class JudgedTrace:
+    """A trace that is judged. Use it as an async context manager: leaving it cancels what is unfinished.
 
     Args:
         item: a trace, a completion as text, or a DAG.
-        question: what was asked, for the trace and as text.
-        parsing: how to make views; None to show the text alone.
+        question: what was asked, for a trace that does not say so itself.
+        parser: how to make the DAG and its views; None to show the text alone.
+
+    Attributes:
+        trace: the trace.
+        dag: its DAG, or None as long as there is none.
+        structured: whether a judge is shown views of the DAG.
+        failures: super-nodes whose summary failed.
 
     Raises:
         InvalidTraceError: there is nothing to judge.
     """
 
-    def __init__(self, item: Judged, question: Question | None, parsing: Parsing | None) -> None:
+    def __init__(self, item: Judged, question: Question | None, parser: DagParser | None) -> None:
         self.dag = item if isinstance(item, ReasoningDAG) else None
         if isinstance(item, ReasoningDAG):
             trace = Trace(reasoning=join_nodes(item, range(len(item.nodes))), question=item.question)
@@ -77,11 +86,11 @@ class Exhibit:
             raise InvalidTraceError("The trace is empty: there is nothing to judge.")
         self.trace = trace
         self.failures: tuple[Failure, ...] = ()
-        self.structured = parsing is not None
-        self._parsing = parsing
+        self.structured = parser is not None
+        self._parser = parser
         self._tasks: dict[str, asyncio.Task[Any]] = {}
 
-    async def __aenter__(self) -> Exhibit:
+    async def __aenter__(self) -> JudgedTrace:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -90,30 +99,28 @@ class Exhibit:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def view(self, dimension: Dimension, question: str) -> str:
-        """What a judge of ``dimension`` reads: the macro view or the micro view, without parsing the text."""
-        if self._parsing is None:
+        """What a judge of ``dimension`` reads: the macro view or the micro view; without a parser the text."""
+        if self._parser is None:
             return self.trace.reasoning
         name, make = ("macro", self._macro) if dimension in _MACRO else ("micro", self._micro)
-        return str(await self._once(name, make, self._parsing, question))
+        return str(await self._once(name, make, self._parser, question))
 
     async def _once(self, name: str, make: Any, *args: Any) -> Any:
-        """The result of ``make``, which runs once however many ask, and outlives those that stop asking."""
+        """The result of ``make``, which runs once however many wait for it, even if some of them stop waiting."""
         if name not in self._tasks:
             self._tasks[name] = asyncio.create_task(make(*args))
         return await asyncio.shield(self._tasks[name])
 
-    async def _parse(self, parsing: Parsing) -> ReasoningDAG:
+    async def _parse(self, parser: DagParser) -> ReasoningDAG:
         if self.dag is None:
-            self.dag = await parsing.parse(self.trace)
+            self.dag = await parser.parse(self.trace)
         return self.dag
 
-    async def _macro(self, parsing: Parsing, question: str) -> str:
-        dag = await self._once("dag", self._parse, parsing)
-        summaries: Summaries = await asummarize(
-            dag, llm=parsing.llm, question=question, params=parsing.params
-        )
+    async def _macro(self, parser: DagParser, question: str) -> str:
+        dag = await self._once("dag", self._parse, parser)
+        summaries: Summaries = await asummarize(dag, llm=parser.llm, question=question, params=parser.params)
         self.failures = summaries.failures
         return macro_view(dag, summaries.sentences)
 
-    async def _micro(self, parsing: Parsing, question: str) -> str:
-        return micro_view(await self._once("dag", self._parse, parsing), self.trace.answer)
+    async def _micro(self, parser: DagParser, question: str) -> str:
+        return micro_view(await self._once("dag", self._parse, parser), self.trace.answer)

@@ -1,21 +1,17 @@
-"""What comes back from a model, in one form whatever it came from."""
+"""Responses of providers and of model functions, in one form."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from me2sdk import traces
+from me2sdk.llm.tokens import estimate_tokens
 from me2sdk.schema import Message, Usage
-from me2sdk.traces import refusal_of
 
 __all__ = ["Generation"]
-
-_TOKENS_A_PICTURE = 1000  # for estimates; providers charge between 85 and 1,500
-_TOKENS_A_MESSAGE = 4  # role and separators
 
 
 class Generation(BaseModel):
@@ -34,7 +30,7 @@ class Generation(BaseModel):
         cached: whether it came from the cache.
         seconds: time spent on the call, its retries and their pauses; 0 for a cached answer.
         raw: the ``litellm.ModelResponse`` with this choice alone, or what a model function returned in its place;
-            None for texts, message dicts and cached answers. It is no part of dumps and comparisons.
+            None for texts, message dicts and cached answers. Dumps and comparisons leave it out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -55,7 +51,7 @@ class Generation(BaseModel):
 
 
 class Choice(NamedTuple):
-    """One of the answers that a call brought."""
+    """One of the answers of a call."""
 
     message: Message
     finish_reason: str | None
@@ -63,13 +59,13 @@ class Choice(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """All that one call brought."""
+    """All that one call returned."""
 
     choices: list[Choice]
     usage: Usage
 
     @property
-    def written(self) -> int:
+    def estimated_tokens(self) -> int:
         """Tokens of the answers, estimated from their text."""
         messages = [{**choice.message, "role": None} for choice in self.choices]
         return sum(estimate_tokens(list(message.values())) for message in messages)
@@ -87,18 +83,18 @@ def read_response(response: Any) -> Answer:
 
 
 def _finish_reason(choice: Any, message: Message) -> str | None:
-    """Why an answer ended. LiteLLM calls errors and reasons that it does not know "stop", and keeps them beside it."""
+    """Why an answer ended. LiteLLM says "stop" for errors and unknown reasons, and keeps them in other fields."""
     reason = getattr(choice, "finish_reason", None)
-    beside = getattr(choice, "provider_specific_fields", None) or {}
-    if beside.get("error") or getattr(choice, "error", None):
+    extra = getattr(choice, "provider_specific_fields", None) or {}
+    if extra.get("error") or getattr(choice, "error", None):
         return "error"
-    own = (
-        beside.get("native_finish_reason"),
+    reported = (
+        extra.get("native_finish_reason"),
         getattr(choice, "native_finish_reason", None),
         (message.get("provider_specific_fields") or {}).get("stop_reason"),
     )
-    for native in own:
-        refused = refusal_of({}, native) is not None
+    for native in reported:
+        refused = traces.refusal_of({}, native) is not None
         if refused or (traces.is_cut_off(native) and not traces.is_cut_off(reason)):
             return str(native)
     return reason if isinstance(reason, str) else None
@@ -110,7 +106,7 @@ def _message(message: Any) -> Message:
         if isinstance(message, dict)
         else message.model_dump(mode="json", exclude_none=True, warnings=False)
     )
-    fields = {name: clean(value) for name, value in fields.items() if value is not None}
+    fields = {name: clean_json(value) for name, value in fields.items() if value is not None}
     extra = fields.pop("provider_specific_fields", None)
     if isinstance(extra, dict):
         # LiteLLM keeps a second copy here of what it moved, "reasoning" for one.
@@ -133,43 +129,16 @@ def _usage(response: Any) -> Usage:
         prompt = completion = None  # LiteLLM writes zeros where the provider said nothing
     cost = (getattr(response, "_hidden_params", None) or {}).get("response_cost")
     if not isinstance(cost, (int, float)) or not math.isfinite(cost) or not cost:
-        cost = None  # LiteLLM says 0 for many a model whose price it does not know
+        cost = None  # LiteLLM says 0 for many models whose price it does not know
     return Usage(calls=1, prompt_tokens=prompt, completion_tokens=completion, cost=cost)
 
 
-def clean(value: Any) -> Any:
-    """A copy of a JSON value in which lone surrogates, which cannot be sent or stored, became U+FFFD."""
+def clean_json(value: Any) -> Any:
+    """A copy of a JSON value with U+FFFD in place of lone surrogates, which cannot be sent or stored."""
     if isinstance(value, str):
         return traces.clean(value)
     if isinstance(value, dict):
-        return {clean(name): clean(item) for name, item in value.items()}
+        return {clean_json(name): clean_json(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [clean(item) for item in value]
+        return [clean_json(item) for item in value]
     return value
-
-
-def _at_most(text: str) -> int:
-    """A token for three bytes of UTF-8."""
-    return (len(text.encode(errors="replace")) + 2) // 3
-
-
-def estimate_tokens(value: Any, of_text: Callable[[str], int] = _at_most) -> int:
-    """Tokens of a JSON value (messages, tools), estimated on the high side.
-
-    LiteLLM's own counter downloads tokenizers for some model names and takes minutes for a megabyte of one
-    character, so it is not used before a call.
-
-    Args:
-        value: the value.
-        of_text: tokens of a text.
-    """
-    if isinstance(value, str):
-        return of_text(value)
-    if isinstance(value, dict):
-        if value.get("type") in ("image_url", "image", "input_audio", "file"):
-            return _TOKENS_A_PICTURE
-        own = _TOKENS_A_MESSAGE if "role" in value else 0
-        return own + sum(estimate_tokens(item, of_text) for name, item in value.items() if name != "role")
-    if isinstance(value, (list, tuple)):
-        return sum(estimate_tokens(item, of_text) for item in value)
-    return 0 if value is None else 1

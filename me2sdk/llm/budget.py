@@ -16,7 +16,7 @@ __all__ = ["Budget"]
 
 
 class Estimate(NamedTuple):
-    """What a call may use: tokens of its prompt, and the most of each answer (None: nobody knows)."""
+    """The most that a call may use: tokens of its prompt, and of each answer (None where that is not known)."""
 
     prompt: int
     completion: int | None
@@ -42,12 +42,7 @@ class Reservation:
     @property
     def cost(self) -> float:
         """US dollars, 0 where no price is known (a budget in dollars never gets that far)."""
-        return cost_of(self.prices, self.prompt, self.completion) or 0.0
-
-
-def cost_of(prices: Prices | None, prompt: int, completion: int) -> float | None:
-    """US dollars for some tokens, or None where no price is known."""
-    return None if prices is None else prices.prompt * prompt + prices.completion * completion
+        return self.prices.cost(self.prompt, self.completion) if self.prices else 0.0
 
 
 class Budget:
@@ -55,13 +50,13 @@ class Budget:
 
     One budget may be shared by several `LLM` objects, threads and event loops. Before each call the most that
     it may use is set aside: its prompt, and ``max_tokens`` (or ``max_completion_tokens``) for each answer.
-    What it did use takes the place of that afterwards. Without ``max_tokens`` the longest answer so far
-    stands in for it, and the very first call goes alone; then the last calls may pass the limit by as much as
+    Afterwards what the call did use is counted instead. Without ``max_tokens`` the longest answer so far is
+    set aside, and the first call of all is made alone; the last calls may then pass the limit by as much as
     they are longer than any before. Cached answers are free.
 
     Args:
-        usd: the most to spend in US dollars, or None. Needs models whose price LiteLLM knows.
-        tokens: the most tokens to use, prompts and answers together, or None.
+        usd: the most to spend in US dollars, or None for no such limit. Needs models whose price LiteLLM knows.
+        tokens: the most tokens to use, prompts and answers together, or None for no such limit.
 
     Raises:
         ConfigurationError: neither limit is given, or one is negative.
@@ -96,7 +91,7 @@ class Budget:
             return self._longest is not None
 
     def _reserve(self, estimate: Estimate) -> tuple[Reservation | None, asyncio.Future[None] | None]:
-        """Set aside what a call may use, or return what to await before asking again.
+        """Set aside what a call may use, or return a future to await before asking again.
 
         Raises:
             BudgetExceeded: what is left is less than the call may use.
@@ -130,20 +125,22 @@ class Budget:
                     "Raise the budget, lower max_tokens, ask for fewer samples, or lower max_concurrency."
                 )
 
-    def _settle(self, reservation: Reservation, usage: Usage, written: int) -> Usage:
-        """Put what a call used in the place of what was set aside for it.
+    def _settle(self, reservation: Reservation, usage: Usage, estimated: int) -> Usage:
+        """Count what a call used instead of what was set aside for it.
 
         Args:
             reservation: what `_reserve` returned.
             usage: what the provider reported.
-            written: tokens of the answers as estimated from their text, for a provider that reports nothing.
+            estimated: tokens of the answers as estimated from their text, for a provider that reports none.
         """
         prompt, completion = usage.prompt_tokens, usage.completion_tokens
         if prompt is None:
             prompt = reservation.prompt
         if completion is None:
-            completion = written if reservation.unbounded else reservation.completion
-        cost = usage.cost if usage.cost is not None else cost_of(reservation.prices, prompt, completion)
+            completion = estimated if reservation.unbounded else reservation.completion
+        cost = usage.cost
+        if cost is None and reservation.prices is not None:
+            cost = reservation.prices.cost(prompt, completion)
         charged = Usage(calls=usage.calls, prompt_tokens=prompt, completion_tokens=completion, cost=cost)
         with self._lock:
             self._spent += charged
@@ -157,7 +154,7 @@ class Budget:
             self._held.discard(reservation)
             waiting, self._waiting = self._waiting, []
         for future in waiting:
-            with contextlib.suppress(RuntimeError):  # its event loop is closed, so nobody waits any more
+            with contextlib.suppress(RuntimeError):  # its event loop is closed, so nothing waits any more
                 future.get_loop().call_soon_threadsafe(_wake, future)
 
 

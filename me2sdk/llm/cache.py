@@ -1,8 +1,8 @@
 """Answers on disk: JSON text only, safe for several processes, never an error.
 
-diskcache keeps values as pickles unless told otherwise, and unpickles whatever a row says is one
-(CVE-2025-69872). The `Disk` used here writes nothing but text into the database and refuses every other kind
-of row, so that a row planted by someone else reads as a miss and never runs.
+diskcache stores values as pickles by default, and unpickles each row that is marked as one (CVE-2025-69872). The
+`Disk` used here writes only text into the database and refuses every other kind of row, so that a row planted by
+someone else is a miss and never runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ T = TypeVar("T")
 SCHEMA = 2
 """Version of what is stored. A change of the key or of the record raises it, so that old rows are misses."""
 
-# Settings of the transport and of bookkeeping: they do not change what the model answers.
+# Settings of the transport and of accounting: they do not change what the model answers.
 _NOT_IN_KEY = frozenset(
     (
         "cache",
@@ -56,8 +56,8 @@ _NOT_IN_KEY = frozenset(
         "verbose",
     )
 )
-# Environment variables that LiteLLM's providers read to choose a server. Any provider's: one that does not
-# belong to the model asked costs a miss, one that is overlooked would return another server's answer.
+# Environment variables by which LiteLLM's providers choose a server, of all providers: one too many costs a
+# miss, one too few would return the answer of another server.
 _ENDPOINT_VARIABLE = re.compile(
     r"_(API_BASE|API_URL|BASE_URL|API_VERSION|RUNTIME_ENDPOINT)$|^OPENAI_(ORGANIZATION|PROJECT)$"
     r"|^AWS_(DEFAULT_)?REGION(_NAME)?$|^VERTEXAI_(PROJECT|LOCATION)$|^WX_URL$|^OLLAMA_HOST$"
@@ -69,7 +69,7 @@ def request_text(identity: Any, messages: list[dict[str, Any]], params: Mapping[
     """Canonical JSON of everything that changes the answer, apart from the sample index.
 
     Args:
-        identity: what names the model: its string, or the deployments of a Router.
+        identity: what names the model: its string, or the deployments of a Router; see `Target.identity`.
         messages: the chat messages.
         params: every parameter of the call. Keys and settings of the transport are left out.
 
@@ -91,8 +91,8 @@ def request_text(identity: Any, messages: list[dict[str, Any]], params: Mapping[
         "messages": messages,
         "params": {k: v for k, v in params.items() if k not in _NOT_IN_KEY and v is not None},
     }
-    request["endpoint"] = redaction.without(request["endpoint"])
-    request["params"] = redaction.without(request["params"])
+    request["endpoint"] = redaction.without_secrets(request["endpoint"])
+    request["params"] = redaction.without_secrets(request["params"])
     try:
         return json.dumps(request, sort_keys=True, separators=(",", ":"), default=_jsonable)
     except (TypeError, ValueError, RecursionError) as error:
@@ -120,12 +120,12 @@ def key(request: str, sample_index: int) -> str:
 class ResponseCache:
     """Answers by key, in one folder.
 
-    One thread of its own does all of the reading and writing, so the event loop never waits for the disk and
-    the database has one connection a process. A forked child starts its own.
+    A thread of its own reads and writes, so the event loop never waits for the disk and the database has one
+    connection per process. A forked child starts its own.
 
     Args:
-        folder: where; made with mode 0700 if it does not exist.
-        size_bytes: size limit; the rows stored longest ago go first.
+        folder: where the answers are; made with mode 0700 if it does not exist.
+        size_bytes: size limit; the oldest rows are dropped first.
 
     Raises:
         ConfigurationError: the folder cannot be used.
@@ -135,7 +135,7 @@ class ResponseCache:
         import diskcache
 
         self.folder = folder
-        self._mishaps: tuple[type[Exception], ...] = (
+        self._faults: tuple[type[Exception], ...] = (
             diskcache.Timeout,
             sqlite3.Error,
             OSError,
@@ -144,10 +144,10 @@ class ResponseCache:
             RecursionError,
         )
         self._jobs: SimpleQueue[Any] = SimpleQueue()
-        self._process: int | None = None  # the one whose thread serves these jobs
+        self._process: int | None = None  # the process whose thread serves these jobs
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Made here, since SQLite would make it readable for everybody; its journals take the same mode.
+            # Made here, since SQLite would make it readable for all users; its journals get the same mode.
             os.close(os.open(folder / "cache.db", os.O_CREAT | os.O_RDWR, 0o600))
             self._rows = diskcache.Cache(str(folder), disk=_text_disk(), size_limit=size_bytes)
             self._rows.close()
@@ -158,11 +158,11 @@ class ResponseCache:
             ) from None
 
     async def get(self, key: str) -> dict[str, Any] | None:
-        """The record under ``key``, or None for a miss, which is also what an unreadable row is."""
+        """The record under ``key``, or None for a miss; an unreadable row is one."""
         return await self._in_thread(lambda: self._read(key))
 
     async def put(self, key: str, record: Mapping[str, Any]) -> None:
-        """Store a record. A failure is logged: an answer in hand is worth more than its copy."""
+        """Store a record. A failure is logged and not raised, so that the answer itself is not lost."""
         await self._in_thread(lambda: self._write(key, record))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
@@ -182,7 +182,7 @@ class ResponseCache:
         try:
             text = self._rows.get(key)
             record = json.loads(text) if isinstance(text, str) else None
-        except self._mishaps as error:
+        except self._faults as error:
             logger.warning("The cache in %s could not be read (%s); asking the model.", self.folder, error)
             return None
         if not isinstance(record, dict) or record.get("schema") != SCHEMA:
@@ -192,7 +192,7 @@ class ResponseCache:
     def _write(self, key: str, record: Mapping[str, Any]) -> None:
         try:
             self._rows.set(key, json.dumps({"schema": SCHEMA, **record}))
-        except self._mishaps as error:
+        except self._faults as error:
             logger.warning("An answer could not be cached in %s (%s).", self.folder, error)
 
 
@@ -200,7 +200,7 @@ _starting = threading.Lock()
 
 
 def _serve(jobs: SimpleQueue[Any], rows: Any) -> None:
-    """Do what comes, until None comes; then close this thread's connection."""
+    """Do each job until None comes; then close this thread's connection."""
     while job := jobs.get():
         done, work = job
         if done.set_running_or_notify_cancel():
@@ -208,12 +208,12 @@ def _serve(jobs: SimpleQueue[Any], rows: Any) -> None:
                 done.set_result(work())
             except BaseException as error:
                 done.set_exception(error)
-        del job, done, work  # they hold the cache, which could never be collected
+        del job, done, work  # they hold the cache, which could otherwise never be collected
     rows.close()
 
 
 class _Refused(OSError):
-    """A row of a kind that is never written here. diskcache takes an OSError while reading for a miss."""
+    """A row of a kind that is never written here. diskcache reads an OSError as a miss."""
 
 
 def _text_disk() -> type:

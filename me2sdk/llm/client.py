@@ -1,42 +1,31 @@
-"""`LLM`: the one door through which the SDK asks models."""
+"""`LLM`: the one way in which the SDK asks models, and `open_llm`, by which a verb gets one."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import math
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from me2sdk import _paths, _sync, _tracing
-from me2sdk.errors import BudgetExceeded, ConfigurationError, GenerationError, ME2Error
+from me2sdk.errors import BudgetExceeded, ConfigurationError, GenerationError
 from me2sdk.llm import door, redaction
-from me2sdk.llm.answer import Answer, Choice, Generation, estimate_tokens
-from me2sdk.llm.budget import Budget, Estimate, Reservation
+from me2sdk.llm.answer import Choice, Generation
+from me2sdk.llm.budget import Budget
 from me2sdk.llm.cache import ResponseCache, key, request_text
+from me2sdk.llm.calls import Caller, Request
 from me2sdk.llm.door import Prices
-from me2sdk.llm.limits import Lanes
-from me2sdk.llm.request import answer_limit, check_params, generation_error, read_messages
-from me2sdk.llm.retry import Effort, EmptyResponse
-from me2sdk.llm.several import may_be_n, rejects_n
-from me2sdk.llm.targets import Model, Target, target_of
-from me2sdk.schema import Failure, Message, Question, Usage
+from me2sdk.llm.request import check_params, may_be_n, read_messages, rejects_n
+from me2sdk.llm.targets import Model, Target, targets_of
+from me2sdk.schema import Failure, Question, Usage
 
-__all__ = ["LLM"]
+__all__ = ["LLM", "open_llm"]
 
-
-class _Job(NamedTuple):
-    """What one question asks of all its samples."""
-
-    messages: list[Message]
-    params: dict[str, Any]
-    secrets: frozenset[str]
-    requests: dict[Target, str]  # as text, for the cache
-    prices: dict[Target, Prices]  # for a budget in dollars
+Put = Callable[[Generation | Failure | Exception], None]
 
 
 class LLM:
@@ -59,8 +48,8 @@ class LLM:
         total_timeout: seconds that all tries of a call and the pauses between them may take.
         cache: None for no cache, a folder, or True for the user's cache folder. Answers are stored by model,
             endpoint, messages, all parameters and the sample index; API keys and errors are never stored.
-        cache_size_bytes: size limit of the cache; the oldest answers go first.
-        budget: a limit that this object shares with whoever else holds it.
+        cache_size_bytes: size limit of the cache; the oldest answers are dropped first.
+        budget: a limit that this object shares with every other object that holds it.
         **params: parameters of every call, as LiteLLM takes them (``temperature=0.6``, ``api_base=...``). A
             ``seed`` is raised by the sample index, so that samples differ.
 
@@ -70,7 +59,7 @@ class LLM:
 
     def __init__(
         self,
-        model: Model | Sequence[Model],
+        model: Model,
         *,
         max_concurrency: int = 16,
         timeout: float = 120.0,
@@ -81,30 +70,20 @@ class LLM:
         budget: Budget | None = None,
         **params: Any,
     ) -> None:
-        if max_concurrency < 1 or max_retries < 0 or cache_size_bytes < 1:
-            raise ConfigurationError(
-                "max_concurrency and cache_size_bytes are at least 1, max_retries at least 0."
-            )
-        if not all(math.isfinite(seconds) and seconds > 0 for seconds in (timeout, total_timeout)):
-            raise ConfigurationError("timeout and total_timeout are finite numbers of seconds above 0.")
+        if cache_size_bytes < 1:
+            raise ConfigurationError("cache_size_bytes is at least 1.")
+        self._caller = Caller(max_concurrency, timeout, max_retries, total_timeout, budget)
         check_params(params)
-        self._targets = _targets_of(model, cached=cache is not None and cache is not False)
-        self._max_concurrency = max_concurrency
-        self._timeout = timeout
-        self._max_retries = max_retries
-        self._total_timeout = total_timeout
         self._params = params
-        self._budget = budget
+        self._targets = targets_of(model, cached=cache is not None and cache is not False)
         self._cache: ResponseCache | None = None
         if cache is not None and cache is not False:
             folder = _paths.user_cache_dir() if cache is True else Path(cache).expanduser()
             self._cache = ResponseCache(folder, cache_size_bytes)
-        self._sleep = asyncio.sleep
         self._usage = Usage()
         self._parent: LLM | None = None
         self._around: Callable[[int], AbstractContextManager[Any]] = lambda index: _tracing.NOTHING
         self._lock = threading.Lock()
-        self._lanes = Lanes(max_concurrency)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -117,7 +96,7 @@ class LLM:
         with self._lock:
             return self._usage
 
-    def session(self, model: Model | Sequence[Model] | None = None) -> LLM:
+    def session(self, model: Model | None = None) -> LLM:
         """A view of this object that counts usage of its own, from zero.
 
         Everything else is shared: limits, cache, budget, slots. What a session uses is counted here too.
@@ -131,11 +110,11 @@ class LLM:
         view = copy.copy(self)
         view._usage, view._parent = Usage(), self
         if model is not None:
-            view._targets = _targets_of(model, cached=self._cache is not None)
+            view._targets = targets_of(model, cached=self._cache is not None)
         return view
 
-    def _within(self, around: Callable[[int], AbstractContextManager[Any]]) -> LLM:
-        """A session that asks for each sample, where it asks for it alone, inside ``around(index)``."""
+    def within(self, around: Callable[[int], AbstractContextManager[Any]]) -> LLM:
+        """A session that asks for each sample inside ``around(index)``, unless one call brings several samples."""
         view = self.session()
         view._around = around
         return view
@@ -144,14 +123,14 @@ class LLM:
         """Import what the models need (LiteLLM, about 3 s) now instead of at the first call.
 
         Returns:
-            the object itself.
+            The object itself.
         """
         if any(target.needs_litellm for target in self._targets):
-            await door.aload()
+            await door.aload_litellm()
         return self
 
     def __repr__(self) -> str:
-        return f"LLM(models={self.models}, max_concurrency={self._max_concurrency})"
+        return f"LLM(models={self.models}, max_concurrency={self._caller.max_concurrency})"
 
     async def agenerate(self, messages: Question, *, sample_index: int = 0, **params: Any) -> Generation:
         """Ask once.
@@ -169,7 +148,8 @@ class LLM:
         """
         if sample_index < 0:
             raise ConfigurationError("sample_index counts from 0.")
-        return await self._one(await self._job(messages, params, [sample_index]), sample_index)
+        request = await self._request(messages, params, [self._target(sample_index)])
+        return await self._generate(request, sample_index)
 
     def generate(self, messages: Question, *, sample_index: int = 0, **params: Any) -> Generation:
         """Synchronous twin of `agenerate`."""
@@ -183,7 +163,7 @@ class LLM:
         Exactly n items come, with index 0 to n-1. An answer that failed comes as a `Failure` and costs the
         others nothing. Where the provider can return several answers to one call, they are asked for
         together. Closing the iterator cancels the calls in flight (a plain function runs to its end in its
-        thread, unheard).
+        thread, and its answer is dropped).
 
         Args:
             messages: a question, or chat messages.
@@ -198,10 +178,11 @@ class LLM:
         if n < 1:
             raise ConfigurationError("n is at least 1.")
         ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
-        job = await self._job(messages, params, range(n))
+        request = await self._request(messages, params, self._targets[:n])
         arrived: asyncio.Queue[Generation | Failure | Exception] = asyncio.Queue()
         tasks = [
-            asyncio.create_task(self._fill(job, group, arrived.put_nowait)) for group in self._groups(job, n)
+            asyncio.create_task(self._sample_group(request, group, arrived.put_nowait))
+            for group in self._groups(request, n)
         ]
         missing = set(range(n))
         try:
@@ -222,15 +203,15 @@ class LLM:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _job(self, messages: Question, params: dict[str, Any], indices: Sequence[int]) -> _Job:
+    async def _request(self, messages: Question, params: dict[str, Any], targets: list[Target]) -> Request:
         """Check and merge what was passed, before anything is sent."""
         check_params(params)
         merged = {**self._params, **params}
-        targets = {self._target(index) for index in indices[: len(self._targets)]}
         if any(target.needs_litellm for target in targets):
-            await door.aload()
+            await door.aload_litellm()
         prices: dict[Target, Prices] = {}
-        if self._budget is not None and self._budget.usd is not None:
+        budget = self._caller.budget
+        if budget is not None and budget.usd is not None:
             for target in targets:
                 price = await asyncio.to_thread(target.prices, merged)
                 if price is None:
@@ -239,133 +220,123 @@ class LLM:
                         "Budget(tokens=...), or pass input_cost_per_token= and output_cost_per_token=."
                     )
                 prices[target] = price
-        secrets = redaction.values(merged).union(*(target.secrets() for target in targets))
+        secrets = redaction.secret_values(merged).union(*(target.secrets() for target in targets))
         chat = read_messages(messages)
         texts = {}
         if self._cache:
             texts = {target: request_text(target.identity(), chat, merged) for target in targets}
-        return _Job(chat, merged, frozenset(secrets), texts, prices)
+        return Request(chat, merged, frozenset(secrets), texts, prices)
 
     def _target(self, index: int) -> Target:
         return self._targets[index % len(self._targets)]
 
-    def _groups(self, job: _Job, n: int) -> list[list[int]]:
+    def _groups(self, request: Request, n: int) -> list[list[int]]:
         """Samples that may be asked for in one call."""
         groups = []
+        several = self._caller.may_ask_for_several(request.params)
         for first, target in enumerate(self._targets[:n]):
             indices = list(range(first, n, len(self._targets)))
-            # As long as nothing is known of the length of answers, a budget lets out one at a time.
-            bounded = self._budget is None or answer_limit(job.params) is not None
-            measured = bounded or (self._budget is not None and self._budget._knows_length())
-            together = len(indices) > 1 and measured and target.supports_n(job.params)
+            together = len(indices) > 1 and several and target.supports_n(request.params)
             groups += [indices] if together else [[index] for index in indices]
         return groups
 
-    async def _fill(self, job: _Job, indices: list[int], put: Callable[[Any], None]) -> None:
-        """Put an item for each index; nothing is raised but a cancellation."""
+    async def _sample_group(self, request: Request, indices: Sequence[int], put: Put) -> None:
+        """Ask one model for some samples and put an item for each; nothing is raised but a cancellation."""
         try:
-            missing = await self._together(job, indices, put) if len(indices) > 1 else indices
-        except Exception as error:
-            put(error)
-            return
-        await asyncio.gather(*(self._single(job, index, put) for index in missing))
-
-    async def _single(self, job: _Job, index: int, put: Callable[[Any], None]) -> None:
-        try:
-            with self._around(index):
-                generation = await self._one(job, index)
-            put(generation)
-        except (GenerationError, BudgetExceeded) as error:
-            put(self._failure(error, index))
+            if len(indices) > 1:
+                indices = await self._sample_together(request, indices, put)
+            await _sync.all_or_none(*(self._sample_one(request, index, put) for index in indices))
         except Exception as error:
             put(error)
 
-    async def _together(self, job: _Job, indices: list[int], put: Callable[[Any], None]) -> list[int]:
+    async def _sample_together(self, request: Request, indices: Sequence[int], put: Put) -> Sequence[int]:
         """Ask for several samples in one call; returns those that are still to be asked for one by one."""
         target = self._target(indices[0])
         missing = []
         for index in indices:
-            cached = await self._cached(job, index)
+            cached = await self._cached(request, index)
             put(cached) if cached else missing.append(index)
         if len(missing) < 2:
             return missing
+        params = {**request.params, "n": len(missing)}
         try:
-            answer, seconds = await self._ask(job, target, {**job.params, "n": len(missing)})
+            answer, seconds = await self._caller.call_with_retries(target, request, params, self._count)
         except BudgetExceeded:
-            return missing  # where room for all of them together is lacking, there may still be room for some
+            return missing  # there may still be room for some of them
         except GenerationError as error:
             if rejects_n(error):
-                target.answers_singly(job.params)
+                target.answers_singly(request.params)
                 return missing
-            return await self._without_n(job, target, missing, put, error)
+            return await self._sample_without_n(request, missing, put, error)
         alone = answer.usage if len(answer.choices) == 1 else None
         for index, choice in zip(missing, answer.choices, strict=False):
-            put(await self._finish(job, index, choice, alone, seconds))
+            put(await self._finish(request, index, choice, alone, seconds))
         return missing[len(answer.choices) :]
 
-    async def _without_n(
-        self,
-        job: _Job,
-        target: Target,
-        missing: list[int],
-        put: Callable[[Any], None],
-        failed: GenerationError,
-    ) -> list[int]:
+    async def _sample_without_n(
+        self, request: Request, missing: Sequence[int], put: Put, failed: GenerationError
+    ) -> Sequence[int]:
         """After a call for several samples failed: ask for one, which tells whether that was the reason."""
         if not may_be_n(failed):
             for index in missing:
                 put(self._failure(failed, index))
             return []
         first, *others = missing
-        arrived: list[Any] = []
-        await self._single(job, first, arrived.append)
-        put(arrived[0])
-        if isinstance(arrived[0], Generation):
-            target.answers_singly(job.params)
+        item = await self._sample_one(request, first, put)
+        if isinstance(item, Generation):
+            self._target(first).answers_singly(request.params)
             return others
         for index in others:
-            put(
-                arrived[0].model_copy(update={"index": index})
-                if isinstance(arrived[0], Failure)
-                else arrived[0]
-            )
+            put(item.model_copy(update={"index": index}))
         return []
 
-    async def _one(self, job: _Job, index: int) -> Generation:
-        cached = await self._cached(job, index)
+    async def _sample_one(self, request: Request, index: int, put: Put) -> Generation | Failure:
+        """Put what comes of one sample, and return it."""
+        item: Generation | Failure
+        try:
+            with self._around(index):
+                item = await self._generate(request, index)
+        except (GenerationError, BudgetExceeded) as error:
+            item = self._failure(error, index)
+        put(item)
+        return item
+
+    async def _generate(self, request: Request, index: int) -> Generation:
+        cached = await self._cached(request, index)
         if cached:
             return cached
-        params = job.params
+        params = request.params
         if index and isinstance(params.get("seed"), int):
             params = {**params, "seed": params["seed"] + index}
-        answer, seconds = await self._ask(job, self._target(index), params)
-        return await self._finish(job, index, answer.choices[0], answer.usage, seconds)
+        target = self._target(index)
+        answer, seconds = await self._caller.call_with_retries(target, request, params, self._count)
+        return await self._finish(request, index, answer.choices[0], answer.usage, seconds)
 
-    def _key(self, job: _Job, index: int) -> str:
-        return key(job.requests[self._target(index)], index)
+    def _key(self, request: Request, index: int) -> str:
+        return key(request.cache_texts[self._target(index)], index)
 
-    async def _cached(self, job: _Job, index: int) -> Generation | None:
-        record = await self._cache.get(self._key(job, index)) if self._cache else None
+    async def _cached(self, request: Request, index: int) -> Generation | None:
+        record = await self._cache.get(self._key(request, index)) if self._cache else None
         if record is None:
             return None
+        usage = Usage(cached_calls=1)
+        self._count(usage)
         reason = record.get("finish_reason")
-        generation = Generation(
+        return Generation(
             index=index,
             message=record["message"],
             model=self._target(index).name,
             finish_reason=reason if isinstance(reason, str) else None,
-            usage=Usage(cached_calls=1),
+            usage=usage,
             cached=True,
         )
-        self._count(Usage(cached_calls=1))
-        return generation
 
     async def _finish(
-        self, job: _Job, index: int, choice: Choice, usage: Usage | None, seconds: float
+        self, request: Request, index: int, choice: Choice, usage: Usage | None, seconds: float
     ) -> Generation:
         if self._cache:
             record = {"message": choice.message, "finish_reason": choice.finish_reason}
-            await self._cache.put(self._key(job, index), record)
+            await self._cache.put(self._key(request, index), record)
         return Generation(
             index=index,
             message=choice.message,
@@ -375,66 +346,6 @@ class LLM:
             seconds=seconds,
             raw=choice.raw,
         )
-
-    async def _ask(self, job: _Job, target: Target, params: dict[str, Any]) -> tuple[Answer, float]:
-        """One call with its retries, as a span."""
-        with _tracing.span(
-            "call", target.name, messages=job.messages, params=params, provider=target.provider
-        ) as watched:
-            answer, effort = await self._try(job, target, params)
-            watched.tell(answer=answer, attempts=effort.attempts, seconds=effort.seconds)
-            return answer, effort.seconds
-
-    async def _try(self, job: _Job, target: Target, params: dict[str, Any]) -> tuple[Answer, Effort]:
-        """One call with its retries: within the slots, the budget and the time."""
-        lane = self._lanes.here()
-        several = params.get("n", 1) > 1
-        effort = Effort(
-            self._max_retries, self._total_timeout, self._sleep, lambda error: several and rejects_n(error)
-        )
-        estimate = self._estimate(job, target, params) if self._budget else None
-        reservation: Reservation | None = None
-
-        async def call(seconds: float) -> Answer:
-            # Copies, since some of LiteLLM's providers and some functions change what they are given.
-            return await target.ask(copy.deepcopy(job.messages), dict(params), seconds, lane.threads)
-
-        async def attempt() -> Answer:
-            nonlocal reservation
-            while True:
-                async with lane.slots:
-                    turn = None
-                    if self._budget and estimate and reservation is None:
-                        reservation, turn = self._budget._reserve(estimate)
-                    if turn is None:
-                        answer = await effort.timed(self._timeout, call)
-                        break
-                # Another call must show first how long answers are. It may need this slot meanwhile.
-                await turn
-            self._count(answer.usage)
-            if self._budget and reservation is not None:
-                self._budget._settle(reservation, answer.usage, answer.written)
-                reservation = None
-            if not answer.choices:
-                raise EmptyResponse("the provider returned no choices")
-            return answer
-
-        failed: Exception
-        try:
-            return await effort.run(attempt), effort
-        except ME2Error:
-            raise
-        except Exception as error:
-            failed = error
-        finally:
-            if self._budget and reservation is not None:
-                self._budget._release(reservation)
-        # Raised out here, so that no traceback leads to the provider's error: its text may hold the key.
-        raise generation_error(failed, target.name, effort, job.secrets)
-
-    def _estimate(self, job: _Job, target: Target, params: dict[str, Any]) -> Estimate:
-        prompt = estimate_tokens([job.messages, params.get("tools"), params.get("functions")])
-        return Estimate(prompt, answer_limit(params), params.get("n", 1), job.prices.get(target))
 
     def _count(self, usage: Usage) -> None:
         with self._lock:
@@ -465,14 +376,21 @@ class LLM:
         )
 
 
-def _targets_of(model: Model | Sequence[Model], *, cached: bool) -> list[Target]:
-    models = list(model) if isinstance(model, (list, tuple)) else [model]
-    if not models:
-        raise ConfigurationError("The list of models is empty. Pass at least one model.")
-    targets = [target_of(one) for one in models]
-    if cached and any(target.identity() is None for target in targets):
-        raise ConfigurationError(
-            "The answers of a model function cannot be cached, since nothing tells one version of it "
-            "from another. Pass cache=None, or a LiteLLM model string."
-        )
-    return targets
+def open_llm(model: Model | LLM, *, verb: str, budget: Any, cache: Any, **limits: Any) -> LLM:
+    """A session of ``model`` where that is an `LLM`, else a new `LLM` with the given limits.
+
+    Args:
+        model: what the caller of the verb passed.
+        verb: name of the verb, for error messages.
+        budget: a `Budget`, or None.
+        cache: as for `LLM`.
+        **limits: other settings for `LLM`.
+
+    Raises:
+        ConfigurationError: an `LLM` was given together with a budget or a cache, or a limit cannot work.
+    """
+    if not isinstance(model, LLM):
+        return LLM(model, budget=budget, cache=cache, **limits)
+    if budget is not None or cache is not None:
+        raise ConfigurationError(f"An LLM has its own budget and cache. Give them to LLM(…), not to {verb}.")
+    return model.session()

@@ -1,4 +1,4 @@
-"""The only place where LiteLLM is imported, and the questions asked of it that are not completions."""
+"""The only place where LiteLLM is imported, and what is asked of it beside completions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from me2sdk.llm.quieting import hushed
+from me2sdk.llm.quieting import muted
 
 _lock = threading.Lock()
 _module: Any = None
@@ -21,17 +21,21 @@ _was_quiet = False
 # Without these, importing LiteLLM fetches a price list from the internet and copies ./.env into os.environ.
 _IMPORT_SETTINGS = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION"}
 
-_FREE = ("transformers",)  # our own provider: its models answer in this process, and nobody is paid
+_FREE = ("transformers",)  # our own provider: its models run in this process, at no charge
 
 
 class Prices(NamedTuple):
-    """US dollars a token."""
+    """US dollars per token."""
 
     prompt: float
     completion: float
 
+    def cost(self, prompt: int, completion: int) -> float:
+        """US dollars for some tokens."""
+        return self.prompt * prompt + self.completion * completion
 
-def load() -> Any:
+
+def load_litellm() -> Any:
     """The ``litellm`` module, imported at the first call (about 3 s) without touching the network.
 
     The environment is left as it was found.
@@ -44,7 +48,7 @@ def load() -> Any:
         added = [name for name in names if name not in os.environ]
         os.environ.update({name: _IMPORT_SETTINGS[name] for name in added})
         try:
-            with hushed():
+            with muted():
                 import litellm
         finally:
             for name in added:
@@ -53,21 +57,19 @@ def load() -> Any:
     return _module
 
 
-async def aload() -> Any:
-    """`load` that keeps the event loop running meanwhile."""
-    return _module if _module is not None else await asyncio.to_thread(load)
+async def aload_litellm() -> Any:
+    """`load_litellm` in a thread, so that the event loop keeps running."""
+    return _module if _module is not None else await asyncio.to_thread(load_litellm)
 
 
 def encoding() -> Any:
-    """tiktoken's cl100k_base from the file in LiteLLM's package, so without a network; takes a quarter of a second.
+    """tiktoken's cl100k_base from the file in LiteLLM's package, without a network; takes a quarter of a second.
 
     The environment is left as it was found.
     """
-    litellm = load()
-    names = (
-        "TIKTOKEN_CACHE_DIR",
-        "CUSTOM_TIKTOKEN_CACHE_DIR",
-    )  # LiteLLM sets the one; the other may be empty
+    litellm = load_litellm()
+    # LiteLLM sets the first; the second may be set, but empty.
+    names = ("TIKTOKEN_CACHE_DIR", "CUSTOM_TIKTOKEN_CACHE_DIR")
     with _lock:
         found = {name: os.environ.pop(name) for name in names if name in os.environ}
         try:
@@ -79,17 +81,17 @@ def encoding() -> Any:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep LiteLLM from printing, logging and warning while this is open; the last one puts its setting back."""
+def quiet_litellm() -> Iterator[None]:
+    """Keep LiteLLM from printing, logging and warning meanwhile; the last one to leave restores its setting."""
     global _quiet_users, _was_quiet
-    litellm = load()
+    litellm = load_litellm()
     with _quieting:
         if _quiet_users == 0:
             _was_quiet = litellm.suppress_debug_info
             litellm.suppress_debug_info = True
         _quiet_users += 1
     try:
-        with hushed():
+        with muted():
             yield
     finally:
         with _quieting:
@@ -114,8 +116,8 @@ def deployments(router: Any) -> list[dict[str, Any]]:
 def supports_n(model: str, params: Mapping[str, Any]) -> bool:
     """Whether the provider takes ``n``. It may still return fewer answers than asked for."""
     try:
-        with quiet():
-            names = load().get_supported_openai_params(
+        with quiet_litellm():
+            names = load_litellm().get_supported_openai_params(
                 model=model, custom_llm_provider=params.get("custom_llm_provider")
             )
     except Exception:  # LiteLLM raises many kinds for models it does not know
@@ -126,23 +128,23 @@ def supports_n(model: str, params: Mapping[str, Any]) -> bool:
 def provider(model: str, params: Mapping[str, Any]) -> str | None:
     """LiteLLM's name of the provider that would be asked, or None where it does not know."""
     try:
-        with quiet():
-            found = load().get_llm_provider(
+        with quiet_litellm():
+            found = load_litellm().get_llm_provider(
                 model=model,
                 custom_llm_provider=params.get("custom_llm_provider"),
                 api_base=params.get("api_base"),
             )
-    except Exception:  # the same
+    except Exception:  # as above
         return None
     return str(found[1])
 
 
-def prices(model: str, params: Mapping[str, Any]) -> Prices | None:
-    """What a token costs, or None where that is not known.
+def prices_of(model: str, params: Mapping[str, Any]) -> Prices | None:
+    """Prices of a model per token, or None where they are not known.
 
-    Building a ``litellm.Router`` writes its models into LiteLLM's table without a price, which LiteLLM then reads as
-    one of 0; the table also has zeros of its own for models that do cost something. So a price of 0 counts only where
-    the caller states it.
+    A ``litellm.Router`` writes its models into LiteLLM's table without a price, which LiteLLM then reads as a price
+    of 0, and the table itself has zeros for models that do cost something. So a price of 0 counts only where the
+    caller states it.
 
     Args:
         model: LiteLLM model string.
@@ -154,13 +156,13 @@ def prices(model: str, params: Mapping[str, Any]) -> Prices | None:
     if (params.get("custom_llm_provider") or model.partition("/")[0]) in _FREE:
         return Prices(0.0, 0.0)
     try:
-        with quiet():
-            prompt, completion = load().cost_per_token(
+        with quiet_litellm():
+            prompt, completion = load_litellm().cost_per_token(
                 model=model,
                 prompt_tokens=1,
                 completion_tokens=1,
                 custom_llm_provider=params.get("custom_llm_provider"),
             )
-    except Exception:  # the same
+    except Exception:  # as above
         return None
     return Prices(float(prompt), float(completion)) if prompt or completion else None

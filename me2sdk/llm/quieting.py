@@ -1,4 +1,4 @@
-"""Keeping a library's words to itself: its log records and its warnings, in our calls alone."""
+"""Hiding the log records and warnings of LiteLLM and its dependencies, in our calls alone."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["hushed"]
+__all__ = ["muted"]
 
 _LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
 _MODULES = re.compile(r"(?:litellm|pydantic|pydantic_core|openai|httpx|aiohttp|tiktoken)(?:\.|\Z)")
 
-_ours: ContextVar[bool] = ContextVar("me2sdk_hushed", default=False)
+_ours: ContextVar[bool] = ContextVar("me2sdk_muted", default=False)
 _lock = threading.Lock()
 _users = 0
-_lists: list[list[Any]] = []  # those that hold our filter of warnings
+_lists: list[list[Any]] = []  # lists of warnings filters that hold ours
 
 
 class _InOurCalls:
-    """Stands where a warnings filter has its pattern of module names.
+    """Used as the pattern of module names in a warnings filter.
 
-    A context variable decides, so that what another task or thread does meanwhile is warned of as ever. The standard
-    library's own way, `warnings.catch_warnings`, would hide its warnings too.
+    A context variable decides, so that other tasks and threads see their warnings as usual. The standard library's
+    `warnings.catch_warnings` would hide those too.
     """
 
     def match(self, module: str) -> bool:
@@ -35,10 +35,10 @@ class _InOurCalls:
 
 
 class _Records(logging.Filter):
-    """Drops the records of our calls, unless somebody has asked the logger to say more than by default."""
+    """Drops the records of our calls, unless the logger was set to a lower level than its default."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is to be seen."""
+        """Whether to show the record."""
         asked_for = logging.NOTSET < logging.getLogger(record.name).level <= logging.INFO
         return asked_for or not _ours.get()
 
@@ -48,11 +48,11 @@ _RECORDS = _Records()
 
 
 @contextlib.contextmanager
-def hushed() -> Iterator[None]:
-    """Keep LiteLLM's log and the warnings inside it and its dependencies from being shown.
+def muted() -> Iterator[None]:
+    """Hide LiteLLM's log and the warnings that it and its dependencies raise.
 
-    It holds for what runs in this context and in the tasks started from it. The last one that leaves takes the
-    filters away again.
+    This holds for what runs in this context and in the tasks started from it. The last one to leave removes the
+    filters.
     """
     token = _ours.set(True)
     _enter()
@@ -82,7 +82,7 @@ def _leave() -> None:
         _users -= 1
         if _users:
             return
-        # `warnings.catch_warnings` replaces the list by a copy, so the filter may stand in more than one.
+        # `warnings.catch_warnings` replaces the list by a copy, so the filter may be in more than one.
         for known in (*_lists, warnings.filters):
             known[:] = [one for one in known if one is not _WARNINGS]  # type: ignore[index]
         _lists.clear()

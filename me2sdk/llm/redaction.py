@@ -1,4 +1,4 @@
-"""What must not be seen: API keys in parameters, in the environment, and in what providers write back."""
+"""Keeping secrets out of sight: API keys in parameters, in the environment, and in what providers answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _VARIABLE = re.compile(r"_(API_KEY|TOKEN|SECRET_KEY|SECRET_ACCESS_KEY|CLIENT_SECRET)$")
-# Parameters whose value is a mapping of parameters or headers. Others (a JSON schema, say) are content.
+# Parameters whose value is a mapping of parameters or headers. Other mappings (a JSON schema, say) are content.
 _NESTED = frozenset(("headers", "extra_headers", "default_headers", "extra_body"))
 _SHORTEST = 6  # shorter values are placeholders ("EMPTY", "none"); replacing them would garble messages
 
@@ -36,14 +36,14 @@ _HIDDEN = "[hidden]"
 _LONGEST = 1000
 
 
-def without(params: Mapping[str, Any]) -> dict[str, Any]:
+def without_secrets(params: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of ``params`` without keys, and without users and keys in URLs."""
     kept: dict[str, Any] = {}
     for name, value in params.items():
         if _NAME.search(name):
             continue
         if name in _NESTED and isinstance(value, Mapping):
-            kept[name] = without(value)
+            kept[name] = without_secrets(value)
         elif isinstance(value, str) and "://" in value:
             kept[name] = _KEY_IN_URL.sub(r"\1", _USER_IN_URL.sub("", value))
         else:
@@ -51,19 +51,19 @@ def without(params: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def values(params: Mapping[str, Any]) -> set[str]:
+def secret_values(params: Mapping[str, Any]) -> set[str]:
     """The keys that ``params`` hold."""
     found: set[str] = set()
     for name, value in params.items():
         if name in _NESTED and isinstance(value, Mapping):
-            found |= values(value)
+            found |= secret_values(value)
         elif isinstance(value, str) and _NAME.search(name):
             found |= {value, value.removeprefix("Bearer ")}
     return found
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """``text`` without keys: those given, those in the environment, and whatever looks like one.
+    """``text`` without keys: those given, those in the environment, and all that looks like a key.
 
     At most 1,000 characters are kept, since providers answer with whole web pages.
     """

@@ -1,17 +1,18 @@
 """Which errors are worth another try, and when.
 
-Every retry of the SDK is made here: the clients below are told to make none, so that tries do not multiply.
+All retries of the SDK are made here: the clients below are told to make none, so that tries do not multiply.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.utils
 import math
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
@@ -38,17 +39,16 @@ def status_of(error: BaseException) -> int | None:
 
 
 def lacks_key(error: BaseException) -> bool:
-    """Whether a client refused to call for want of an API key, which LiteLLM reports as a server's error."""
+    """Whether a client made no call because no API key was set, which LiteLLM reports as a server error."""
     status = status_of(error)
     return status is not None and status >= 500 and _LACKS_KEY.search(str(error)) is not None
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same call may succeed when it is made again."""
-    if lacks_key(error):
+    # An error of ours comes from a model function that uses this SDK, which has retried already.
+    if lacks_key(error) or isinstance(error, ME2Error):
         return False
-    if isinstance(error, ME2Error):
-        return False  # raised by a model function that uses this SDK, which has retried already
     if isinstance(error, (TimeoutError, ConnectionError, EmptyResponse)):
         return True
     status = status_of(error)
@@ -81,19 +81,19 @@ def retry_after(error: BaseException) -> float | None:
     return None
 
 
-class Effort:
-    """The tries of one call: at most ``max_retries`` + 1, in at most ``total_timeout`` seconds.
+class Attempts:
+    """The attempts of one call: at most ``max_retries`` + 1, in at most ``total_timeout`` seconds.
 
     Args:
-        max_retries: tries after the first one.
+        max_retries: attempts after the first one.
         total_timeout: seconds for all of them.
-        sleep: what pauses.
-        hopeless: tells an error that no further try can mend, though its status says otherwise.
+        sleep: awaited with the seconds of a pause.
+        is_final: says of an error that another attempt would not help, though its status says otherwise.
 
     Attributes:
-        attempts: tries made.
-        seconds: time spent on tries and on the pauses between them. Waiting for a free slot is not counted,
-            since that would make calls fail for standing in a long queue.
+        made: attempts so far.
+        seconds: time spent on attempts and on the pauses between them. Waiting for a free slot is not counted,
+            since calls would then fail because of a long queue.
     """
 
     def __init__(
@@ -101,55 +101,51 @@ class Effort:
         max_retries: int,
         total_timeout: float,
         sleep: Sleep,
-        hopeless: Callable[[BaseException], bool] = lambda error: False,
+        is_final: Callable[[BaseException], bool] = lambda error: False,
     ) -> None:
-        self.attempts = 0
+        self.made = 0
         self.seconds = 0.0
         self._max_retries = max_retries
         self._total_timeout = total_timeout
         self._sleep = sleep
-        self._hopeless = hopeless
+        self._is_final = is_final
 
-    @property
-    def remaining(self) -> float:
-        """Seconds left for a try that starts now."""
-        return max(0.001, self._total_timeout - self.seconds)
+    async def run(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Call ``attempt`` until it returns, its error is final, or a limit is reached. Raises its last error.
 
-    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Call ``attempt`` until it returns, is hopeless, or a limit is reached. Raises its last error."""
+        Args:
+            attempt: a coroutine function that makes one attempt, inside `timed`.
+        """
         retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: is_transient(error) and not self._hopeless(error)),
-            wait=self._pause,
+            retry=retry_if_exception(lambda error: is_transient(error) and not self._is_final(error)),
+            wait=self._wait,
             stop=self._is_over,
-            sleep=self._rest,
+            sleep=self._pause,
             reraise=True,
         )
+        return await retrying(attempt)
 
-        async def once() -> T:  # tenacity awaits coroutine functions alone
-            return await attempt()
-
-        return await retrying(once)
-
-    async def timed(self, seconds: float, call: Callable[[float], Awaitable[T]]) -> T:
-        """One try of at most ``seconds``, on the clock. ``call`` is told what of that is left to it."""
-        self.attempts += 1
+    @contextlib.contextmanager
+    def timed(self, seconds: float) -> Iterator[float]:
+        """Count an attempt and its time; gives the seconds that it may take, at most ``seconds``."""
+        self.made += 1
         started = time.monotonic()
         try:
-            return await call(min(seconds, self.remaining))
+            yield min(seconds, max(0.001, self._total_timeout - self.seconds))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # Nobody cancelled this call: something inside it was cancelled, and that is its failure alone.
+            # This call was not cancelled: something inside it was, which is a failure of this call alone.
             raise ConnectionError("the call was cancelled from within") from None
         finally:
             self.seconds += time.monotonic() - started
 
-    def _pause(self, state: RetryCallState) -> float:
+    def _wait(self, state: RetryCallState) -> float:
         backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (state.attempt_number - 1))
         error = state.outcome.exception() if state.outcome else None
         asked = retry_after(error) if error else None
-        # The jitter keeps callers that were turned away together from coming back together.
+        # The jitter keeps callers that were refused at the same time from coming back at the same time.
         jitter = random.uniform(0.0, backoff / 2)
         return (asked if asked is not None else backoff / 2) + jitter
 
@@ -159,6 +155,6 @@ class Effort:
             or self.seconds + state.upcoming_sleep >= self._total_timeout
         )
 
-    async def _rest(self, seconds: float) -> None:
+    async def _pause(self, seconds: float) -> None:
         self.seconds += seconds
         await self._sleep(seconds)

@@ -1,4 +1,4 @@
-"""The three kinds of model that can be asked: a LiteLLM name, a ``litellm.Router``, and a function."""
+"""What can be asked: a LiteLLM name, a ``litellm.Router``, a function, or a list of these."""
 
 from __future__ import annotations
 
@@ -7,18 +7,28 @@ import contextvars
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, Protocol
 
 from me2sdk.errors import ConfigurationError
 from me2sdk.llm import door, redaction
-from me2sdk.llm.answer import Answer, Choice, clean, read_response
+from me2sdk.llm.answer import Answer, Choice, clean_json, read_response
 from me2sdk.llm.door import Prices
 from me2sdk.schema import Message, Usage
 
-Model = str | Callable[..., Any] | Any
-"""A LiteLLM model string, a ``litellm.Router``, or a function."""
+
+class Router(Protocol):
+    """A ``litellm.Router``, described without importing LiteLLM."""
+
+    def acompletion(self, *args: Any, **kwargs: Any) -> Any:
+        """Ask one of the router's deployments."""
+
+
+OneModel = str | Router | Callable[..., Any]
+Model = OneModel | Sequence[OneModel]
+"""What can be asked: a LiteLLM model string, a ``litellm.Router``, a function ``f(messages, **params)``, or a list of
+these, over which samples are spread. The verbs take an `LLM`, too."""
 
 _PRICES = ("input_cost_per_token", "output_cost_per_token")
 
@@ -41,22 +51,22 @@ class Target(ABC):
         """
 
     def identity(self) -> Any:
-        """What stands for the model in a cache key; None for a model whose answers cannot be cached."""
+        """What names the model in a cache key; None for a model whose answers cannot be cached."""
         return None
 
     def supports_n(self, params: Mapping[str, Any]) -> bool:
         """Whether one call can bring several answers."""
         return False
 
-    def answers_singly(self, params: Mapping[str, Any]) -> None:  # noqa: B027 - most are never asked for several
-        """Remember that a call like this brought one answer where several were asked for."""
+    def answers_singly(self, params: Mapping[str, Any]) -> None:  # noqa: B027 - most give one answer per call
+        """Remember that a call with these parameters brings one answer."""
 
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
-        """What a token costs, or None where that is not known."""
+        """Prices per token, or None where they are unknown."""
         return None
 
     def provider(self, params: Mapping[str, Any]) -> str:
-        """Who is asked, by LiteLLM's name; "function" for a model that LiteLLM does not call."""
+        """LiteLLM's name of the provider; "function" for a model that LiteLLM does not call."""
         return "function"
 
     def secrets(self) -> set[str]:
@@ -88,7 +98,7 @@ class NamedTarget(Target):
 
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
         """Prices per token, or None where they are unknown."""
-        return door.prices(self.name, params)
+        return door.prices_of(self.name, params)
 
     def provider(self, params: Mapping[str, Any]) -> str:
         """The provider's name."""
@@ -98,7 +108,7 @@ class NamedTarget(Target):
         self, messages: list[Message], params: dict[str, Any], seconds: float, threads: Callable[[], Executor]
     ) -> Answer:
         """Send one request."""
-        call = functools.partial(door.load().acompletion, model=self.name, max_retries=0)
+        call = functools.partial(door.load_litellm().acompletion, model=self.name, max_retries=0)
         answer, _ = await _complete(call, messages, params, seconds)
         return _costed(answer, self.prices(params)) if answer.usage.cost is None else answer
 
@@ -119,15 +129,15 @@ class RouterTarget(Target):
     def identity(self) -> Any:
         """What names the model in the key of a cached answer."""
         groups = [str(deployment["model_name"]) for deployment in self._deployments]
-        settings = [redaction.without(params) for params in self._settings()]
+        settings = [redaction.without_secrets(params) for params in self._settings()]
         return {
             "group": self.name,
             "deployments": [list(pair) for pair in zip(groups, settings, strict=True)],
         }
 
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
-        # Any deployment may answer, by balancing or as a fallback, so the most expensive price is used.
         """Prices per token, or None where they are unknown."""
+        # Any deployment may answer, by balancing or as a fallback, so the most expensive price is used.
         found = [self._prices(deployment, params) for deployment in self._deployments]
         known = [price for price in found if price is not None]
         if len(known) < len(found):
@@ -138,7 +148,7 @@ class RouterTarget(Target):
         own, info = deployment.get("litellm_params") or {}, deployment.get("model_info") or {}
         stated = {name: info[name] for name in _PRICES if info.get(name) is not None}
         model = str(info.get("base_model") or own.get("base_model") or own.get("model"))
-        return door.prices(model, {**params, **stated, **_given(own)})
+        return door.prices_of(model, {**params, **stated, **_given(own)})
 
     def provider(self, params: Mapping[str, Any]) -> str:
         """The provider's name."""
@@ -147,7 +157,7 @@ class RouterTarget(Target):
 
     def secrets(self) -> set[str]:
         """Keys that no message may show."""
-        return set().union(*(redaction.values(params) for params in self._settings()))
+        return set().union(*(redaction.secret_values(params) for params in self._settings()))
 
     async def ask(
         self, messages: list[Message], params: dict[str, Any], seconds: float, threads: Callable[[], Executor]
@@ -174,21 +184,21 @@ def _given(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _costed(answer: Answer, prices: Prices | None) -> Answer:
-    """The answer with what it cost by known prices, for which LiteLLM has no cost or 0."""
+    """The answer with its cost by known prices, where LiteLLM has none or 0."""
     usage = answer.usage
     if prices is None or usage.prompt_tokens is None or usage.completion_tokens is None:
         return answer
-    cost = prices.prompt * usage.prompt_tokens + prices.completion * usage.completion_tokens
+    cost = prices.cost(usage.prompt_tokens, usage.completion_tokens)
     return answer._replace(usage=usage.model_copy(update={"cost": cost}))
 
 
 async def _complete(
     call: Callable[..., Any], messages: list[Message], params: dict[str, Any], seconds: float
 ) -> tuple[Answer, Mapping[str, Any]]:
-    """The answer, and what LiteLLM says beside it."""
-    # LiteLLM's own timeout bounds each read, not the whole answer, so a second one stands behind it. Its
-    # cache is switched off: it cannot tell samples apart and would return the first answer for all.
-    with door.quiet():
+    """The answer, and the hidden parameters of LiteLLM's response."""
+    # LiteLLM's own timeout bounds each read, not the whole answer, so there is a second one. Its cache is
+    # switched off: it cannot tell samples apart and would return the first answer for all.
+    with door.quiet_litellm():
         async with asyncio.timeout(seconds * 1.1 + 1.0):
             response = await call(messages=messages, timeout=seconds, caching=False, **params)
         return read_response(response), getattr(response, "_hidden_params", None) or {}
@@ -230,9 +240,9 @@ class FunctionTarget(Target):
     def _read(self, result: Any) -> Answer:
         unknown = Usage(calls=1, prompt_tokens=None, completion_tokens=None, cost=None)
         if isinstance(result, str):
-            return Answer([Choice({"role": "assistant", "content": clean(result)}, None, None)], unknown)
+            return Answer([Choice({"role": "assistant", "content": clean_json(result)}, None, None)], unknown)
         if isinstance(result, dict) and "choices" not in result:
-            return Answer([Choice({"role": "assistant", **clean(result)}, None, None)], unknown)
+            return Answer([Choice({"role": "assistant", **clean_json(result)}, None, None)], unknown)
         if hasattr(result, "choices"):
             return read_response(result)
         raise TypeError(
@@ -241,12 +251,7 @@ class FunctionTarget(Target):
         )
 
 
-def target_of(model: Model) -> Target:
-    """The target behind one model.
-
-    Raises:
-        ConfigurationError: ``model`` is none of the three kinds.
-    """
+def _target_of(model: OneModel) -> Target:
     if isinstance(model, str) and model.strip():
         return NamedTarget(model)
     if door.is_router(model):
@@ -257,3 +262,25 @@ def target_of(model: Model) -> Target:
         f"{model!r:.80} is no model. Pass a LiteLLM model string such as 'openai/gpt-4o-mini', a list "
         "of them, a litellm.Router, or a function f(messages, **params)."
     )
+
+
+def targets_of(model: Model, *, cached: bool) -> list[Target]:
+    """The targets behind a model or a list of models.
+
+    Args:
+        model: what the caller passed.
+        cached: whether the answers are to be cached, which those of functions cannot be.
+
+    Raises:
+        ConfigurationError: the list is empty, one is no model, or a function's answers were to be cached.
+    """
+    models: Sequence[Any] = model if isinstance(model, (list, tuple)) else [model]
+    if not models:
+        raise ConfigurationError("The list of models is empty. Pass at least one model.")
+    targets = [_target_of(one) for one in models]
+    if cached and any(target.identity() is None for target in targets):
+        raise ConfigurationError(
+            "The answers of a model function cannot be cached, since nothing tells one version of it "
+            "from another. Pass cache=None, or a LiteLLM model string."
+        )
+    return targets

@@ -1,7 +1,7 @@
-"""Prompts as data files, and the fence that untrusted text stands behind.
+"""Prompts as data files, and fences around untrusted text.
 
-A prompt is ``me2sdk/prompts/NAME.md``. Its first line, ``version: N``, is not sent; it is raised with every
-change and kept in results. ``{{name}}`` marks a place to fill.
+A prompt is ``me2sdk/prompts/NAME.md``. Its first line, ``version: N``, is not sent; the number goes
+up with every change and is kept in results. ``{{name}}`` marks a place to fill.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CONTROL = re.compile(
 
 
 class Prompt(NamedTuple):
-    """A prompt to be filled.
+    """A prompt with places to fill.
 
     Attributes:
         name: its file's name without the ending.
@@ -73,8 +73,8 @@ def load(name: str) -> Prompt:
 def new_nonce(*texts: str) -> str:
     """A word that occurs in none of ``texts``, the same for the same texts.
 
-    It must not be random: it stands in the messages, which are part of the key under which answers are cached.
-    Whoever writes one of the texts cannot plant it, since every text goes into it.
+    It is not random, since it is part of the messages and so of the key under which answers are cached. The author of
+    one text cannot plant it, since it depends on all of them.
     """
     digest = hashlib.sha256()
     for text in texts:
@@ -91,10 +91,10 @@ def new_nonce(*texts: str) -> str:
 
 
 def fence(text: str, nonce: str, label: str) -> str:
-    """``text`` between two lines that hold ``nonce`` and so cannot be imitated inside.
+    """``text`` between two lines that hold ``nonce``, and so cannot be imitated inside.
 
-    Control tokens (``<|im_end|>`` and our own ``<|decision|>``, ``<|action|>``, ``<|previous|>``) lose their
-    form: some servers read them wherever they stand.
+    Control tokens (``<|im_end|>`` and our own ``<|decision|>``, ``<|action|>``, ``<|previous|>``) are rewritten, since
+    some servers interpret them wherever they occur.
 
     Args:
         text: untrusted text.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from me2sdk.sampling.candidates import read_candidate, ready, sample
+from me2sdk.sampling.candidates import read_candidate, sample
 from me2sdk.sampling.drop_in import acompletion, completion
-from me2sdk.sampling.select import order
+from me2sdk.sampling.select import SelectionConfig, order
 from me2sdk.sampling.verbs import abest_of_n, arerank, best_of_n, rerank
 
 __all__ = [
+    "SelectionConfig",
     "abest_of_n",
     "acompletion",
     "arerank",
@@ -15,7 +16,6 @@ __all__ = [
     "completion",
     "order",
     "read_candidate",
-    "ready",
     "rerank",
     "sample",
 ]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError
-from me2sdk.llm import LLM
+from me2sdk.llm import LLM, check_options
 from me2sdk.sampling.candidates import sample
+from me2sdk.sampling.select import SelectionConfig
 from me2sdk.schema import BestOfNResult, Message, Select
 from me2sdk.scorers import Scorer
 
@@ -28,6 +29,7 @@ async def acompletion(
     **litellm_kwargs: Any,
 ) -> ModelResponse:
     """`completion` with ``await``, in place of ``litellm.acompletion``."""
+    check_options(completion, litellm_kwargs)
     if litellm_kwargs.pop("stream", False):
         raise ConfigurationError(
             "completion(best_of=…) cannot stream: the best answer is known only at the end."
@@ -36,11 +38,12 @@ async def acompletion(
         raise ConfigurationError(
             f"n is how many of the best_of={best_of} answers to return, so it cannot be {n}."
         )
+    selection = SelectionConfig(n=best_of, scorer=scorer, select=select)
     retries = litellm_kwargs.pop("num_retries", None)
     retries = litellm_kwargs.pop("max_retries", None) if retries is None else retries
     options: dict[str, Any] = {"timeout": litellm_kwargs.pop("timeout", None), "max_retries": retries}
     llm = LLM(model, **{name: value for name, value in options.items() if value is not None})
-    result, raw = await sample(llm, messages, best_of, scorer, select, 1, None, litellm_kwargs)
+    result, raw = await sample(llm, messages, selection, litellm_kwargs)
     kept = result.candidates[:n]
     if any(raw[candidate.index].raw is None for candidate in kept):
         raise ConfigurationError("completion needs a model that LiteLLM calls; for a callable use best_of_n.")
@@ -76,7 +79,7 @@ def completion(
 
     Raises:
         GenerationError: no answer came back.
-        ConfigurationError: ``stream=True``, or n is larger than best_of.
+        ConfigurationError: ``stream=True``, n is larger than best_of, or the scorer cannot work.
     """
     return run_sync(
         acompletion(model, messages, best_of=best_of, scorer=scorer, select=select, n=n, **litellm_kwargs)

@@ -1,13 +1,82 @@
-"""Putting scored candidates in order."""
+"""Choosing among candidates: the settings of a choice, and the order that they put candidates in."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import get_args
 
-from me2sdk.schema import Candidate, Select
+from me2sdk.errors import ConfigurationError, ScoringError
+from me2sdk.schema import Candidate, Failure, RerankResult, Select
+from me2sdk.scorers import Scorer
+from me2sdk.stats import sigmoid
+from me2sdk.verify import agroup_answers
 
-__all__ = ["order"]
+__all__ = ["OnCandidate", "SelectionConfig", "order", "rank"]
+
+OnCandidate = Callable[[Candidate], Awaitable[None] | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionConfig:
+    """How many candidates there are to be, and how the best of them is chosen.
+
+    Attributes:
+        n: number of candidates.
+        scorer: a scorer, or a name as `open_scorer` takes it.
+        select: "best", "vote" or "weighted_vote", as in `order`.
+        min_candidates: fewer than this is an error.
+        on_candidate: called with each `Candidate` once it is scored; may be async. What it raises is logged.
+
+    Raises:
+        ConfigurationError: a setting cannot work.
+    """
+
+    n: int = 8
+    scorer: str | Scorer = "mini"
+    select: Select = "best"
+    min_candidates: int = 1
+    on_candidate: OnCandidate | None = None
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or not 1 <= self.min_candidates <= self.n:
+            raise ConfigurationError(
+                f"n must be at least 1 and min_candidates between 1 and n; got n={self.n}, "
+                f"min_candidates={self.min_candidates}."
+            )
+        if self.select not in get_args(Select):
+            raise ConfigurationError(
+                f"select must be one of {', '.join(get_args(Select))}; it is {self.select!r}."
+            )
+
+
+async def rank(
+    candidates: Sequence[Candidate], selection: SelectionConfig, failures: Sequence[Failure]
+) -> tuple[Candidate, ...]:
+    """Candidates in order, best first; answers are compared where they vote.
+
+    Args:
+        candidates: the candidates, scored as far as they could be.
+        selection: how to choose.
+        failures: what failed so far.
+
+    Returns:
+        The same candidates in order.
+
+    Raises:
+        ScoringError: the order needs rewards, and no candidate has one.
+    """
+    select = selection.select
+    scorable = [candidate for candidate in candidates if candidate.refusal is None]
+    if scorable and select != "vote" and all(candidate.score is None for candidate in scorable):
+        first = next(failure for failure in failures if failure.stage == "score")
+        raise ScoringError(
+            f"None of the {len(scorable)} candidates could be scored. {first.error}: {first.message} "
+            "The candidates are in .partial.",
+            partial=RerankResult(candidates=tuple(candidates), failures=tuple(failures), select=select),
+        )
+    groups = await agroup_answers([candidate.answer for candidate in candidates]) if select != "best" else []
+    return tuple(order(candidates, select, groups))
 
 
 def order(candidates: Sequence[Candidate], select: Select, groups: Sequence[int | None]) -> list[Candidate]:
@@ -34,9 +103,7 @@ def order(candidates: Sequence[Candidate], select: Select, groups: Sequence[int 
     first: dict[int, int] = {}
     for candidate, group in zip(candidates, groups, strict=True):
         if group is not None and not candidate.trace.truncated and candidate.refusal is None:
-            weights[group] = weights.get(group, 0.0) + (
-                1.0 if select == "vote" else _sigmoid(candidate.score)
-            )
+            weights[group] = weights.get(group, 0.0) + _weight(candidate, select)
             first[group] = min(first.get(group, candidate.index), candidate.index)
 
     def key(pair: tuple[Candidate, int | None]) -> tuple[float, ...]:
@@ -58,7 +125,8 @@ def order(candidates: Sequence[Candidate], select: Select, groups: Sequence[int 
     return [candidate for candidate, _ in sorted(zip(candidates, groups, strict=True), key=key)]
 
 
-def _sigmoid(score: float | None) -> float:
-    if score is None:
-        return 0.0
-    return 1 / (1 + math.exp(-score)) if score >= 0 else math.exp(score) / (1 + math.exp(score))
+def _weight(candidate: Candidate, select: Select) -> float:
+    """What a candidate's vote counts."""
+    if select == "vote":
+        return 1.0
+    return 0.0 if candidate.score is None else sigmoid(candidate.score)

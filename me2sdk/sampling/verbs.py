@@ -8,20 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from me2sdk._sync import run_sync
-from me2sdk._tracing import Candidates, traced
-from me2sdk.errors import ConfigurationError, InvalidTraceError
-from me2sdk.llm import Budget, open_llm
-from me2sdk.sampling.candidates import (
-    OnCandidate,
-    failure,
-    ordered,
-    read_candidate,
-    ready,
-    sample,
-    score_candidates,
-)
+from me2sdk._tracing import CandidateSpans, traced
+from me2sdk.errors import InvalidTraceError
+from me2sdk.llm import LLM, Budget, Model, check_options, open_llm
+from me2sdk.sampling.candidates import failure, read_candidate, sample, score_candidates
+from me2sdk.sampling.select import OnCandidate, SelectionConfig, rank
 from me2sdk.schema import BestOfNResult, Candidate, Failure, Message, Question, RerankResult, Select, Trace
-from me2sdk.scorers import Scorer, scorer_name
+from me2sdk.scorers import Scorer, load_scorer, scorer_name
 
 __all__ = ["abest_of_n", "arerank", "best_of_n", "rerank"]
 
@@ -29,7 +22,7 @@ __all__ = ["abest_of_n", "arerank", "best_of_n", "rerank"]
 async def abest_of_n(
     question: Question,
     *,
-    model: Any,
+    model: Model | LLM,
     n: int = 8,
     scorer: str | Scorer = "mini",
     select: Select = "best",
@@ -42,10 +35,10 @@ async def abest_of_n(
     **params: Any,
 ) -> BestOfNResult:
     """Sample ``n`` answers and return them best-reasoned first; `best_of_n` with ``await``."""
-    if n < 1 or not 1 <= min_candidates <= n:
-        raise ConfigurationError(
-            f"n must be at least 1 and min_candidates between 1 and n; got n={n}, {min_candidates=}."
-        )
+    check_options(best_of_n, params)
+    selection = SelectionConfig(
+        n=n, scorer=scorer, select=select, min_candidates=min_candidates, on_candidate=on_candidate
+    )
     llm = open_llm(
         model,
         verb="best_of_n",
@@ -54,14 +47,14 @@ async def abest_of_n(
         max_concurrency=max_concurrency,
         timeout=timeout,
     )
-    result, _ = await sample(llm, question, n, scorer, select, min_candidates, on_candidate, params)
+    result, _ = await sample(llm, question, selection, params)
     return result
 
 
 def best_of_n(
     question: Question,
     *,
-    model: Any,
+    model: Model | LLM,
     n: int = 8,
     scorer: str | Scorer = "mini",
     select: Select = "best",
@@ -85,8 +78,8 @@ def best_of_n(
             ``litellm.Router``, a callable ``f(messages, **params)`` that returns a str, a message dict or a
             ModelResponse, or an `LLM`, whose own limits then hold.
         n: number of candidates.
-        scorer: "mini", the name or path of a reward model for `TRMScorer`, or anything with
-            ``score(question, traces)``.
+        scorer: "mini", another name as `open_scorer` takes it (a reward model's folder or hub name, a server's URL,
+            ``prm:`` and a process reward model), or anything with ``score(question, traces)``.
         select: "best" takes the highest reward, "vote" the most frequent answer, "weighted_vote" the answer
             with the highest sum of sigmoid(reward).
         min_candidates: fewer than this is an error.
@@ -141,10 +134,11 @@ async def arerank(
         raise InvalidTraceError(
             "rerank needs a list with at least one candidate: texts, Traces or assistant messages."
         )
-    judge = await ready(scorer, select)
+    selection = SelectionConfig(n=len(candidates), scorer=scorer, select=select)
+    scorer = await load_scorer(scorer)
     read: list[Candidate] = []
     failures: list[Failure] = []
-    with Candidates() as spans:
+    with CandidateSpans() as spans:
         for index, item in enumerate(candidates):
             spans.start(index)
             try:
@@ -153,12 +147,12 @@ async def arerank(
             except InvalidTraceError as error:
                 failures.append(failure(index, "read", error))
                 spans.end(index, failure=failures[-1])
-        scored = await score_candidates(judge, question, read, failures, spans)
+        scored = await score_candidates(scorer, question, read, failures, spans)
     return RerankResult(
-        candidates=await ordered(scored, select, failures),
+        candidates=await rank(scored, selection, failures),
         failures=tuple(failures),
         select=select,
-        scorer=scorer_name(judge),
+        scorer=scorer_name(scorer),
         seconds=time.perf_counter() - started,
     )
 

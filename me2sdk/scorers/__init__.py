@@ -9,10 +9,13 @@ Importing this package loads neither torch nor transformers nor httpx's network 
 """
 
 from me2sdk.scorers.base import (
+    FailureLimit as FailureLimit,
     Questions as Questions,
+    ScoredTrace as ScoredTrace,
     Scorer,
     ask_scorer as ask_scorer,
     read_inputs as read_inputs,
+    score_each as score_each,
     scorer_name as scorer_name,
 )
 from me2sdk.scorers.baselines import (
@@ -21,7 +24,7 @@ from me2sdk.scorers.baselines import (
     RandomScorer as RandomScorer,
 )
 from me2sdk.scorers.local import PRMScorer, TRMScorer
-from me2sdk.scorers.open import open_scorer
+from me2sdk.scorers.open import load_scorer as load_scorer, open_scorer, options_for as options_for
 from me2sdk.scorers.parity import compare_scorers as compare_scorers, read_probes as read_probes
 from me2sdk.scorers.remote import RemoteTRMScorer
 from me2sdk.scorers.text import (

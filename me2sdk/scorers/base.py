@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from itertools import accumulate
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from me2sdk._tracing import span
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
 from me2sdk.schema import Question, Scores, Trace
 from me2sdk.scorers.text import trace_text
 
-__all__ = ["Questions", "Scorer", "ask_scorer", "read_inputs", "scorer_name"]
+__all__ = [
+    "FailureLimit",
+    "Questions",
+    "ScoredTrace",
+    "Scorer",
+    "ask_scorer",
+    "read_inputs",
+    "score_each",
+    "scorer_name",
+]
 
 Questions = Question | Sequence[Question | None] | None
 
@@ -27,12 +38,12 @@ class Scorer(Protocol):
         """Score traces.
 
         Args:
-            question: what was asked: a string, a list of chat messages, None, or a list with one of these a
+            question: what was asked: a string, a list of chat messages, None, or a list with one of these per
                 trace.
             traces: the traces; a string is read with `Trace.from_text`.
 
         Returns:
-            one finite number a trace, in the same order; higher is better.
+            One finite score per trace, in the same order; higher is better.
         """
         ...
 
@@ -46,7 +57,7 @@ async def ask_scorer(scorer: Scorer, question: Questions, traces: Sequence[Trace
     """Ask any scorer, in a thread where it has no coroutine, and check what it says.
 
     Raises:
-        ScoringError: it gave something else than one finite number a trace.
+        ScoringError: it gave something else than one finite score per trace.
         Exception: whatever the scorer raises.
     """
     ascore = getattr(scorer, "ascore", None)
@@ -57,15 +68,133 @@ async def ask_scorer(scorer: Scorer, question: Questions, traces: Sequence[Trace
     values = [float(value) for value in given]
     if len(values) != len(traces) or not all(map(math.isfinite, values)):
         raise ScoringError(
-            f"{scorer_name(scorer)} must return one finite number a trace, {len(traces)} in all; it gave {values[:10]}."
+            f"{scorer_name(scorer)} must return one finite score per trace, {len(traces)} in all; "
+            f"it gave {values[:10]}."
         )
     return Scores(values, getattr(given, "truncated", None))
+
+
+class ScoredTrace(NamedTuple):
+    """What became of one trace.
+
+    Attributes:
+        score: its score, or None where it could not be scored.
+        truncated: how many of its tokens were left out.
+        error: why it could not be scored, or None.
+    """
+
+    score: float | None
+    truncated: int = 0
+    error: Exception | None = None
+
+
+class FailureLimit:
+    """Counts failures in a row, over any number of calls of `score_each`: a scorer that is down is given up.
+
+    Args:
+        most: so many traces that fail one after another are enough.
+
+    Attributes:
+        in_a_row: traces that have failed since the last one that was scored.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.in_a_row = 0
+
+    @property
+    def reached(self) -> bool:
+        """Whether the scorer is given up."""
+        return self.in_a_row >= self.most
+
+
+async def score_each(
+    scorer: Scorer,
+    question: Questions,
+    traces: Sequence[Trace],
+    *,
+    groups: Sequence[int] = (),
+    tries: int = 1,
+    limit: FailureLimit | None = None,
+    fatal: tuple[type[Exception], ...] = (),
+) -> list[ScoredTrace]:
+    """Score traces in one call; where that fails, each alone, so that one bad trace costs no other.
+
+    Args:
+        scorer: the scorer, loaded.
+        question: what was asked, as for `Scorer.score`.
+        traces: the traces.
+        groups: how many neighbouring traces belong together, if any do. A call that fails is repeated for each group
+            before it is repeated for each trace.
+        tries: how often a trace is tried alone.
+        limit: where it is reached the scorer is not asked any more, and the rest fails. A trace that cannot be read
+            says nothing about the scorer and does not count. None sets no limit.
+        fatal: errors that concern all traces alike; they are raised and end it.
+
+    Returns:
+        One `ScoredTrace` per trace, in the same order.
+    """
+    found = [ScoredTrace(None)] * len(traces)
+
+    async def attempt(places: range) -> None:
+        for _ in range(tries if len(places) == 1 else 1):
+            try:
+                if limit is not None and limit.reached:
+                    raise ScoringError(f"Not tried, since the scorer had failed {limit.most} times in a row.")
+                scores = await _ask_traced(
+                    scorer, _of_some(question, len(traces), places), [traces[i] for i in places]
+                )
+            except fatal:
+                raise
+            except Exception as error:
+                if len(places) == 1:
+                    found[places[0]] = ScoredTrace(None, error=error)
+                continue
+            for place, score, truncated in zip(places, scores, scores.truncated, strict=True):
+                found[place] = ScoredTrace(score, truncated)
+            if limit is not None:
+                limit.in_a_row = 0
+            return
+        if len(places) > 1:
+            for part in _parts(places, groups):
+                await attempt(part)
+        elif limit is not None:
+            limit.in_a_row += not isinstance(found[places[0]].error, InvalidTraceError)
+
+    if traces:
+        await attempt(range(len(traces)))
+    return found
+
+
+def _parts(places: range, groups: Sequence[int]) -> list[range]:
+    """The groups, if ``places`` are more than one of them, else every place alone."""
+    sizes = [size for size in groups if size]
+    if len(sizes) < 2 or len(places) < sum(sizes):
+        return [range(place, place + 1) for place in places]
+    ends = list(accumulate(sizes))
+    return [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
+def _of_some(question: Questions, count: int, places: range) -> Questions:
+    """The question, or of one question per trace those of some traces."""
+    if isinstance(question, str) or question is None or len(question) != count:
+        return question
+    if all(isinstance(item, dict) for item in question):  # chat messages
+        return question
+    return [question[place] for place in places]  # type: ignore[return-value]
+
+
+async def _ask_traced(scorer: Scorer, question: Questions, traces: list[Trace]) -> Scores:
+    with span("score", scorer_name(scorer), question=question, traces=traces) as watched:
+        scores = await ask_scorer(scorer, question, traces)
+        watched.record(scores=scores)
+        return scores
 
 
 def read_inputs(question: Questions, traces: Sequence[Trace | str]) -> list[tuple[Question | None, Trace]]:
     """Pair every trace with its question.
 
-    A list of dicts is one question (chat messages); any other list holds one question a trace. Where no
+    A list of dicts is one question (chat messages); any other list holds one question per trace. Where no
     question is given, the one that the trace carries is used.
 
     Raises:
@@ -96,11 +225,11 @@ def _read_questions(question: Any, count: int) -> list[Question | None]:
             if len(items) != count:
                 raise ConfigurationError(
                     f"There are {len(items)} questions for {count} traces. Pass one question for all, "
-                    "or a list with one a trace."
+                    "or a list with one per trace."
                 )
             return items
     raise ConfigurationError(
-        f"A question is a string, a list of chat messages, or a list with one of these a trace, "
+        f"A question is a string, a list of chat messages, or a list with one of these per trace, "
         f"not {type(question).__name__} of other things."
     )
 

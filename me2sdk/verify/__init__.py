@@ -7,7 +7,7 @@ from me2sdk.verify.model_verifier import (
     LENGTH_FACTOR,
     LENGTH_SLACK,
     averify_answer,
-    read_decision,
+    read_yes_or_no,
     verify_answer,
 )
 from me2sdk.verify.normalize import normalize_answer
@@ -19,6 +19,6 @@ __all__ = [
     "averify_answer",
     "group_answers",
     "normalize_answer",
-    "read_decision",
+    "read_yes_or_no",
     "verify_answer",
 ]

@@ -6,8 +6,16 @@ import threading
 
 import pytest
 
-from me2sdk.adapters._shared import Answered, Settings, abest_native, aorder, best_native, finished, record
-from me2sdk.adapters._shared.best_of import abest_answers, best_answers
+from me2sdk.adapters._shared import (
+    Answered,
+    WrapperConfig,
+    abest_native,
+    aorder,
+    best_native,
+    finished,
+    record,
+)
+from me2sdk.adapters._shared.best_of import abest_answers
 from me2sdk.errors import ConfigurationError, GenerationError
 from me2sdk.schema import BestOfNResult
 
@@ -24,13 +32,13 @@ async def test_the_native_answers_come_back_in_order_of_reward() -> None:
     async def ask() -> Answered[tuple[str, str]]:
         return answered(next(texts), prompt_tokens=7, completion_tokens=5)
 
-    result, natives = await abest_answers("12 * 13?", ask, Settings(n=3))
+    result, natives = await abest_answers("12 * 13?", ask, WrapperConfig(n=3))
     assert natives == [("native", candidate.response) for candidate in result.candidates]
     assert natives[0] == ("native", GOOD)
     assert (result.usage.calls, result.usage.prompt_tokens, result.usage.completion_tokens) == (3, 21, 15)
 
 
-def test_plain_functions_run_side_by_side_and_a_failure_costs_one_answer() -> None:
+async def test_plain_functions_run_side_by_side_and_a_failure_costs_one_answer() -> None:
     together, counter = threading.Barrier(4, timeout=20), itertools.count()
 
     def ask() -> Answered[tuple[str, str]]:
@@ -39,7 +47,7 @@ def test_plain_functions_run_side_by_side_and_a_failure_costs_one_answer() -> No
             raise KeyError("lost")
         return answered(GOOD)
 
-    result, natives = best_answers("12 * 13?", ask, Settings(n=4))
+    result, natives = await abest_answers("12 * 13?", ask, WrapperConfig(n=4))
     assert len(natives) == 3
     (failure,) = result.failures
     assert failure.error == "KeyError"
@@ -53,20 +61,20 @@ async def test_nothing_is_tried_again_and_no_answer_at_all_is_an_error() -> None
         raise ConnectionError("gone")
 
     with pytest.raises(GenerationError, match="gone"):
-        await abest_answers("?", ask, Settings(n=2))
+        await abest_answers("?", ask, WrapperConfig(n=2))
     assert next(calls) == 3
 
 
 async def test_an_answer_that_was_cut_off_stands_last() -> None:
     parts = iter([answered(GOOD, finish_reason="length"), answered(BAD)])
-    _, natives = await abest_answers("12 * 13?", lambda: next(parts), Settings(n=2, max_concurrency=1))
+    _, natives = await abest_answers("12 * 13?", lambda: next(parts), WrapperConfig(n=2, max_concurrency=1))
     assert [text for _, text in natives] == [BAD, GOOD]
 
 
 async def test_a_framework_gets_the_best_answer_and_all_that_arrived() -> None:
     parts = iter([answered(""), answered(BAD), answered(GOOD)])
     result, best, arrived = await abest_native(
-        "12 * 13?", lambda: next(parts), Settings(n=3, max_concurrency=1)
+        "12 * 13?", lambda: next(parts), WrapperConfig(n=3, max_concurrency=1)
     )
     assert best == ("native", GOOD)
     assert arrived == [("native", ""), ("native", BAD), ("native", GOOD)]  # an empty one was paid for, too
@@ -86,7 +94,7 @@ async def test_where_nothing_can_be_ranked_the_framework_gets_what_its_model_gav
     async def aask() -> Answered[tuple[str, str]]:
         return ask()
 
-    settings = Settings(n=2, max_concurrency=1)
+    settings = WrapperConfig(n=2, max_concurrency=1)
     script[:] = [ConnectionError("first"), answered("")]
     result, best, arrived = await abest_native("?", aask if awaited else ask, settings)
     assert (best, arrived) == (("native", ""), [("native", "")])
@@ -100,12 +108,12 @@ async def test_where_nothing_can_be_ranked_the_framework_gets_what_its_model_gav
 
 def test_settings_are_checked() -> None:
     with pytest.raises(ConfigurationError, match="at least 1"):
-        Settings(n=0)
+        WrapperConfig(n=0)
 
 
 def test_the_synchronous_twin_brings_the_best_answer_and_all_that_arrived() -> None:
     texts = iter([BAD, GOOD])
-    result, best, arrived = best_native("12 * 13?", lambda: answered(next(texts)), Settings(n=2))
+    result, best, arrived = best_native("12 * 13?", lambda: answered(next(texts)), WrapperConfig(n=2))
     assert best == ("native", GOOD)
     assert len(arrived) == len(result.candidates) == 2
 
@@ -115,7 +123,7 @@ async def test_what_failed_is_called_by_the_name_of_the_wrapped_model() -> None:
         raise ConnectionError("gone")
 
     with pytest.raises(GenerationError, match="gpt-4o-mini failed after 1 attempt"):
-        await abest_answers("?", ask, Settings(n=2, model="gpt-4o-mini"))
+        await abest_answers("?", ask, WrapperConfig(n=2, model="gpt-4o-mini"))
 
 
 async def test_outputs_are_ordered_and_what_is_empty_stands_last() -> None:
@@ -125,8 +133,10 @@ async def test_outputs_are_ordered_and_what_is_empty_stands_last() -> None:
     assert await aorder("12 * 13?", [], "mini", "best") == []
 
 
-def test_a_record_is_json_without_the_questions() -> None:
-    result, _ = best_answers("12 * 13?", lambda: answered(GOOD), Settings(n=2, model="gpt-4o-mini"))
+async def test_a_record_is_json_without_the_questions() -> None:
+    result, _ = await abest_answers(
+        "12 * 13?", lambda: answered(GOOD), WrapperConfig(n=2, model="gpt-4o-mini")
+    )
     kept = record(result)
     assert "12 * 13?" not in json.dumps(kept)
     back = BestOfNResult.model_validate(kept)

@@ -328,7 +328,7 @@ def test_a_saved_program_brings_its_lm_along_without_keys(mixed: OpenAIServer, t
     again.load(file, allow_unsafe_lm_state=True)
     lm = again.get_lm()
     assert isinstance(lm, BestOfNLM)
-    assert (lm.choice, lm.model, lm.cache) == (before.choice, before.model, before.cache)
+    assert (lm.config, lm.model, lm.cache) == (before.config, before.model, before.cache)
     assert (lm.kwargs["temperature"], lm.kwargs["top_p"]) == (1.0, 0.9)
     with pytest.raises(ConfigurationError, match="scorer object cannot be saved"):
         BestOfNLM(model(mixed), scorer=Recorder()).dump_state()

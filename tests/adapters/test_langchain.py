@@ -25,8 +25,7 @@ from pydantic import BaseModel, ValidationError
 from support.fake_provider import Behaviour, OpenAIServer, Reply, error
 
 from me2sdk import BestOfNResult
-from me2sdk.adapters.langchain import BestOfNChatModel
-from me2sdk.adapters.langchain.model import ReasoningReranker
+from me2sdk.adapters.langchain import BestOfNChatModel, ReasoningReranker
 from me2sdk.errors import GenerationError, InvalidTraceError
 
 GOOD, BAD = "12 * 13 = 120 + 36 = 156. The answer is 156.", "12 * 13 = 140, or 12 * 13 = 141. Hmm. It is 146."

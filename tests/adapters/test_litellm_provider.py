@@ -17,7 +17,7 @@ from support.fake_provider import OpenAIServer, Reply, error
 from me2sdk import BestOfNResult, best_of_n
 from me2sdk.adapters.litellm_provider import handlers, register, unregister
 from me2sdk.errors import ConfigurationError, GenerationError
-from me2sdk.llm import load
+from me2sdk.llm import load_litellm
 
 GOOD, BAD = "12 * 13 = 120 + 36 = 156. The answer is 156.", "12 * 13 = 140, or 12 * 13 = 141. Hmm. It is 146."
 MODEL, CHAT = "me2/openai/gpt-4o-mini", [{"role": "user", "content": "12 * 13?"}]
@@ -34,7 +34,7 @@ def registered() -> Iterator[None]:
 @pytest.fixture(params=["sync", "async"])
 def complete(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """``litellm.completion`` and ``litellm.acompletion`` as one function; a stream comes back as a list."""
-    litellm = load()
+    litellm = load_litellm()
 
     async def awaited(*args: Any, **kwargs: Any) -> Any:
         response = await litellm.acompletion(*args, **kwargs)
@@ -119,7 +119,7 @@ def test_one_failed_answer_costs_the_others_nothing(complete: Any) -> None:
     ],
 )
 def test_errors_are_those_of_litellm(status: int, name: str) -> None:
-    litellm = load()
+    litellm = load_litellm()
     with OpenAIServer(error(status, "no, {key}")) as server, pytest.raises(Exception, match="no,") as caught:
         litellm.completion(MODEL, CHAT, best_of=2, api_base=server.url, api_key=KEY, max_retries=0)
     assert type(caught.value).__name__ == name
@@ -143,7 +143,7 @@ def test_what_stands_in_place_of_content_comes_through(complete: Any, fields: di
     (name, value), *_ = fields.items()
     with OpenAIServer(Reply(None, fields)) as server:
         message = complete(MODEL, CHAT, best_of=2, api_base=server.url).choices[0].message
-        stream = load().completion(
+        stream = load_litellm().completion(
             MODEL, CHAT, best_of=2, api_base=server.url, api_key=KEY, stream=True, max_retries=0
         )
         deltas = [chunk.choices[0].delta.model_dump(exclude_none=True) for chunk in stream]
@@ -156,7 +156,10 @@ def test_what_stands_in_place_of_content_comes_through(complete: Any, fields: di
 
 def test_a_context_that_is_too_short_is_told_apart(complete: Any) -> None:
     message = "This model's maximum context length is 10 tokens."
-    with OpenAIServer(error(400, message)) as server, pytest.raises(load().ContextWindowExceededError):
+    with (
+        OpenAIServer(error(400, message)) as server,
+        pytest.raises(load_litellm().ContextWindowExceededError),
+    ):
         complete(MODEL, CHAT, best_of=2, api_base=server.url)
 
 
@@ -169,13 +172,13 @@ def test_a_context_that_is_too_short_is_told_apart(complete: Any) -> None:
     ],
 )
 def test_options_that_cannot_work(complete: Any, options: dict[str, Any], message: str) -> None:
-    with OpenAIServer(GOOD) as server, pytest.raises(load().BadRequestError, match=message):
+    with OpenAIServer(GOOD) as server, pytest.raises(load_litellm().BadRequestError, match=message):
         complete(MODEL, CHAT, api_base=server.url, **options)
     assert not server.requests
 
 
 def test_a_stream_brings_the_chosen_answer(complete: Any) -> None:
-    litellm = load()
+    litellm = load_litellm()
     with OpenAIServer(Reply([f"<think>{BAD}</think>146", f"<think>{GOOD}</think>156"])) as server:
         pieces = complete(
             MODEL, CHAT, best_of=2, api_base=server.url, stream=True, stream_options={"include_usage": True}
@@ -193,14 +196,14 @@ def test_a_stream_that_fails_and_one_of_two_answers(complete: Any) -> None:
     # LiteLLM's own form of an error that a Router may answer with another model; others come as they are.
     with (
         OpenAIServer(error(429)) as server,
-        pytest.raises(load().exceptions.MidStreamFallbackError) as caught,
+        pytest.raises(load_litellm().exceptions.MidStreamFallbackError) as caught,
     ):
         complete(MODEL, CHAT, best_of=2, api_base=server.url, stream=True)
     assert caught.value.status_code == 429
-    assert isinstance(caught.value.original_exception, load().RateLimitError)
-    with OpenAIServer(error(401)) as server, pytest.raises(load().AuthenticationError):
+    assert isinstance(caught.value.original_exception, load_litellm().RateLimitError)
+    with OpenAIServer(error(401)) as server, pytest.raises(load_litellm().AuthenticationError):
         complete(MODEL, CHAT, best_of=2, api_base=server.url, stream=True)
-    with OpenAIServer(GOOD) as server, pytest.raises(load().BadRequestError, match="leave n out"):
+    with OpenAIServer(GOOD) as server, pytest.raises(load_litellm().BadRequestError, match="leave n out"):
         complete(MODEL, CHAT, n=2, best_of=2, api_base=server.url, stream=True)
 
 
@@ -211,7 +214,7 @@ def test_tool_calls_pass(complete: Any, stream: bool) -> None:
     with OpenAIServer(Reply(None, fields={"tool_calls": [called]}, finish_reason="tool_calls")) as server:
         response = complete(MODEL, CHAT, best_of=2, api_base=server.url, tools=tools, stream=stream)
     if stream:
-        response = load().stream_chunk_builder(response)
+        response = load_litellm().stream_chunk_builder(response)
     choice = response.choices[0]
     assert choice.finish_reason == "tool_calls"
     assert choice.message.tool_calls[0].function.name == "multiply"
@@ -220,7 +223,7 @@ def test_tool_calls_pass(complete: Any, stream: bool) -> None:
 
 
 async def test_a_router_balances_and_falls_back() -> None:
-    litellm = load()
+    litellm = load_litellm()
     with OpenAIServer(error(429)) as down, OpenAIServer(Reply([BAD, GOOD])) as up:
 
         def deployment(group: str, server: OpenAIServer) -> dict[str, Any]:
@@ -240,7 +243,7 @@ async def test_a_router_balances_and_falls_back() -> None:
 
 
 def test_registering_keeps_what_others_registered() -> None:
-    litellm = load()
+    litellm = load_litellm()
     other = {"provider": "elsewhere", "custom_handler": litellm.CustomLLM()}
     before = list(litellm.provider_list)
     litellm.custom_provider_map.insert(0, other)
@@ -329,7 +332,7 @@ def test_a_stop_text_ends_an_answer_and_is_left_out(complete: Any, policy: str, 
     )
     if stream:
         assert all(stop[0] != piece.choices[0].delta.content for piece in response)
-        response = load().stream_chunk_builder(response)
+        response = load_litellm().stream_chunk_builder(response)
     assert response.choices[0].message.content == text[: text.index(stop)]
     assert response.choices[0].finish_reason == "stop"
 
@@ -355,24 +358,29 @@ def test_a_local_stream_is_the_whole_answer_in_pieces(complete: Any, policy: str
 
 
 def test_nobody_who_waits_any_more_is_answered(policy: str) -> None:
-    from me2sdk.adapters.litellm_provider.generator import Generator, Halted, Sampling
+    from me2sdk.adapters.litellm_provider.generator import Generator
+    from me2sdk.adapters.litellm_provider.types import GenerationStopped, SamplingParams
 
-    generator, halt, begun = Generator(policy), threading.Event(), threading.Event()
-    long = Sampling(max_tokens=1500, temperature=0)  # one that samples may end at any token
-    running = generator.submit(CHAT, long, halt, on_text=lambda _: begun.set())
-    waiting = generator.submit(CHAT, long, halt)
+    generator, stop, begun = Generator(policy), threading.Event(), threading.Event()
+    long = SamplingParams(max_tokens=1500, temperature=0)  # one that samples may end at any token
+    running = generator.submit(CHAT, long, stop, on_text=lambda _: begun.set())
+    waiting = generator.submit(CHAT, long, stop)
     assert begun.wait(60)
-    halt.set()
+    stop.set()
     for future in (running, waiting):
-        with pytest.raises(Halted):
+        with pytest.raises(GenerationStopped):
             future.result(60)
-    assert generator.submit(CHAT, Sampling(max_tokens=2), threading.Event()).result(60).written[0].tokens == 2
+    assert (
+        generator.submit(CHAT, SamplingParams(max_tokens=2), threading.Event()).result(60).outputs[0].tokens
+        == 2
+    )
 
 
 async def test_who_leaves_stops_the_model(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from me2sdk.adapters.litellm_provider.generator import Generator, Halted
+    from me2sdk.adapters.litellm_provider.generator import Generator
+    from me2sdk.adapters.litellm_provider.types import GenerationStopped
 
-    litellm, futures, submit = load(), [], Generator.submit
+    litellm, futures, submit = load_litellm(), [], Generator.submit
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         futures.append(submit(*args, **kwargs))
@@ -397,7 +405,7 @@ async def test_who_leaves_stops_the_model(policy: str, monkeypatch: pytest.Monke
     response = await litellm.acompletion(model, CHAT, max_tokens=2)
     assert response.usage.completion_tokens == 2
     for future in futures[:2]:
-        with pytest.raises((Halted, CancelledError)):
+        with pytest.raises((GenerationStopped, CancelledError)):
             future.result()
 
 
@@ -418,7 +426,7 @@ async def test_who_leaves_stops_the_model(policy: str, monkeypatch: pytest.Monke
 def test_calls_that_a_local_model_refuses(
     policy: str, params: dict[str, Any], name: str, message: str
 ) -> None:
-    litellm = load()
+    litellm = load_litellm()
     with pytest.raises(getattr(litellm, name), match=message):
         list(litellm.completion(f"transformers/{policy}", CHAT, **params))
     chat = [{"role": "user", "content": "x" * 3000}]
@@ -431,7 +439,7 @@ def test_models_that_cannot_be_read(policy: str, tmp_path: Path) -> None:
 
     import torch
 
-    litellm = load()
+    litellm = load_litellm()
 
     def refused(folder: Path, message: str) -> None:
         with pytest.raises(litellm.BadRequestError, match=message):
@@ -455,5 +463,5 @@ def test_what_is_missing_is_named(policy: str, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delitem(sys.modules, f"me2sdk.adapters.litellm_provider.{name}", raising=False)
         monkeypatch.delattr(f"me2sdk.adapters.litellm_provider.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(load().BadRequestError, match=r'Run: pip install "me2sdk\[litellm\]"'):
-        load().completion(f"transformers/{policy}", CHAT)
+    with pytest.raises(load_litellm().BadRequestError, match=r'Run: pip install "me2sdk\[litellm\]"'):
+        load_litellm().completion(f"transformers/{policy}", CHAT)

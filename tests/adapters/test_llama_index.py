@@ -38,8 +38,7 @@ from pydantic import BaseModel, Field, ValidationError
 from support.fake_provider import Behaviour, OpenAIServer, Reply, error
 
 from me2sdk import BestOfNResult
-from me2sdk.adapters.llama_index import BestOfNLLM
-from me2sdk.adapters.llama_index.model import ReasoningReranker
+from me2sdk.adapters.llama_index import BestOfNLLM, ReasoningReranker
 from me2sdk.errors import ConfigurationError, GenerationError
 
 GOOD, BAD = "12 * 13 = 120 + 36 = 156. The answer is 156.", "12 * 13 = 140, or 12 * 13 = 141. Hmm. It is 146."

@@ -27,9 +27,8 @@ from starlette.routing import Mount
 from support.fake_provider import CUT, EMPTY, HANG, MALFORMED, OpenAIServer, Reply, Request, error
 
 from me2sdk import Budget, RemoteTRMScorer, Trace, TRMScorer
-from me2sdk.adapters.openai_server import create_app, serving
-from me2sdk.adapters.openai_server.run import listen
-from me2sdk.adapters.openai_server.server import ServerSettings
+from me2sdk.adapters.openai_server import ServerConfig, create_app, serving
+from me2sdk.adapters.openai_server.run import listen, run
 from me2sdk.errors import ConfigurationError
 from me2sdk.testing import tiny_reward_model
 
@@ -65,7 +64,7 @@ def served(upstream: OpenAIServer | None, **settings: Any) -> Iterator[str]:
         "max_retries": 0,
         "params": {"api_base": upstream.url, "api_key": SECRET} if upstream else {},
     }
-    with serving(ServerSettings(**{**values, **settings})) as url:
+    with serving(ServerConfig(**{**values, **settings})) as url:
         yield url
 
 
@@ -464,6 +463,7 @@ def test_a_stream_that_is_closed_after_its_head_cancels_its_calls(upstream: Upst
         body = {"messages": QUESTION, "stream": True}
         with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
             assert next(response.iter_lines()).startswith(":")
+            upstream.wait_for(lambda: upstream.in_flight == 1)
         upstream.wait_for(lambda: upstream.in_flight == 0)
     assert upstream.left == len(upstream.requests) == 1
 
@@ -992,7 +992,7 @@ class Slow(Longest):
 
 async def test_an_app_inside_another_one_is_ready_once_its_scorer_is_loaded(upstream: Upstream) -> None:
     scorer = Slow()
-    settings = ServerSettings(
+    settings = ServerConfig(
         models="openai/gpt-4o-mini",
         scorers=[scorer],
         n=2,
@@ -1024,8 +1024,26 @@ def test_a_scorer_that_cannot_be_loaded_stops_the_server() -> None:
         raise AssertionError("it started")
 
 
+async def test_a_server_that_is_stopped_while_it_loads_has_not_failed() -> None:
+    stopped, loading = threading.Event(), threading.Event()
+
+    class Slow(Longest):
+        def load(self) -> None:
+            loading.set()
+            assert stopped.wait(30)
+
+    def stop(server: Any, url: str) -> None:
+        assert loading.wait(30)
+        server.should_exit = True
+
+    try:
+        await run(ServerConfig(scorers=[Slow()], port=0), stop, lambda url: pytest.fail("loaded"), False)
+    finally:
+        stopped.set()
+
+
 async def test_an_app_whose_scorer_cannot_be_loaded_says_so() -> None:
-    app = create_app(ServerSettings(scorers=[Unloadable()]))
+    app = create_app(ServerConfig(scorers=[Unloadable()]))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
         score = await client.post("/v1/score", json={"traces": ["x"]})
@@ -1044,7 +1062,7 @@ def test_a_port_that_is_taken() -> None:
 
 def test_an_answer_is_not_held_back() -> None:
     """asyncio sends small packets at once for sockets that name their protocol; the others wait for 40 ms."""
-    with listen(ServerSettings(port=0)) as listener:
+    with listen(ServerConfig(port=0)) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 
@@ -1059,21 +1077,23 @@ def test_an_answer_is_not_held_back() -> None:
 )  # fmt: skip
 def test_settings_that_cannot_work(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as caught:
-        ServerSettings(**settings)
+        ServerConfig(**settings)
     if settings.get("api_key"):
         assert settings["api_key"] not in str(caught.value)
 
 
 def test_what_has_no_name_gets_one_that_tells_no_place(tmp_path: Path) -> None:
-    settings = ServerSettings(
+    settings = ServerConfig(
         models=len, scorers=["mini", "http://gpu:30000", str(tmp_path), "org/model", Longest()]
     )  # type: ignore[arg-type]
     assert list(settings.models) == ["len"]
     assert list(settings.scorers) == ["mini", "remote", tmp_path.name, "org/model", "Longest"]
+    (process,) = ServerConfig(scorers=f"prm:{tmp_path}").scorers  # type: ignore[arg-type]
+    assert process == tmp_path.name
 
 
 def test_settings_are_frozen_and_keep_their_secrets() -> None:
-    settings = ServerSettings(models=["a", "b"], api_key="hidden-key", params={"api_key": SECRET})  # type: ignore[arg-type]
+    settings = ServerConfig(models=["a", "b"], api_key="hidden-key", params={"api_key": SECRET})  # type: ignore[arg-type]
     assert settings.models == {"a": "a", "b": "b"}
     assert "hidden-key" not in repr(settings)
     assert SECRET not in repr(settings)
@@ -1081,7 +1101,7 @@ def test_settings_are_frozen_and_keep_their_secrets() -> None:
         settings.n = 3
     for wrong in ({"models": {"m": 3}}, {"scorers": {"s": 3}}, {"models": {"m": len}, "cache": True}):
         with pytest.raises(ConfigurationError):
-            create_app(ServerSettings(**wrong))
+            create_app(ServerConfig(**wrong))
 
 
 async def test_a_hundred_requests_at_once_none_lost_none_mixed_up(upstream: Upstream) -> None:

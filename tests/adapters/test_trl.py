@@ -16,7 +16,7 @@ from me2sdk.train.rewards.gated import FAILURES_IN_A_ROW
 
 trl = pytest.importorskip("trl")
 
-from me2sdk.adapters.trl import GatedReward, ThinkingReward, thinking_reward  # noqa: E402
+from me2sdk.adapters.trl import GatedReward, ThinkingReward  # noqa: E402
 
 GOOD, BAD = "12 * 13 = 120 + 36 = 156. The answer is 156.", "12 * 13 = 140, or 12 * 13 = 141. Hmm. It is 146."
 
@@ -75,7 +75,7 @@ def test_two_steps_of_a_trainer(policy: Path, tmp_path: Path, conversational: bo
     )
     trainer = trl.GRPOTrainer(
         model=str(policy),
-        reward_funcs=[thinking_reward(scorer), GatedReward(scorer, alpha=0.2)],
+        reward_funcs=[ThinkingReward(scorer), GatedReward(scorer, alpha=0.2)],
         args=arguments,
         train_dataset=datasets.Dataset.from_list(rows),
     )
@@ -96,7 +96,7 @@ def test_two_steps_of_a_trainer(policy: Path, tmp_path: Path, conversational: bo
 async def test_the_thinking_reward_alone() -> None:
     metrics: dict[str, float] = {}
     extra: dict[str, list[Any]] = {}
-    reward = thinking_reward("mini")
+    reward = ThinkingReward("mini")
     completions = [BAD, GOOD, ""]
     values = await reward(
         prompts=["12 * 13?"] * 3,
@@ -114,14 +114,14 @@ async def test_the_thinking_reward_alone() -> None:
     assert extra["r_t"] == [values[0], values[1], None]
     chats = [[{"role": "assistant", "content": text}] for text in completions]
     prompts = [[{"role": "user", "content": "12 * 13?"}]] * 3
-    squashed = await thinking_reward("mini", squash=True)(prompts, chats)
+    squashed = await ThinkingReward("mini", squash=True)(prompts, chats)
     assert squashed[1] == pytest.approx(1 / (1 + math.exp(-values[1])), abs=0.05)
     assert isinstance(reward, ThinkingReward)
     assert reward.__name__ == "thinking_reward"
 
 
 async def test_a_score_that_fails_is_left_out_and_a_scorer_that_is_gone_ends_the_run() -> None:
-    reward = thinking_reward(Lengths())
+    reward = ThinkingReward(Lengths())
     assert await reward(["?"] * 3, ["short", "odd one", "much longer"]) == [-5.0, None, -11.0]
     assert reward.score_failures == 1
     assert await reward(["?"], [""]) == [None]
@@ -130,7 +130,7 @@ async def test_a_score_that_fails_is_left_out_and_a_scorer_that_is_gone_ends_the
     with pytest.raises(ScoringError, match="the scorer is not there"):
         await reward(["?"], ["odd"])
     with pytest.raises(ConfigurationError, match="needs a scorer"):
-        thinking_reward(None)  # type: ignore[arg-type]
+        ThinkingReward(None)  # type: ignore[arg-type]
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,8 +79,8 @@ async def test_calls_that_arrive_together_are_scored_together() -> None:
 
 
 async def test_batches_have_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "GATHER_SECONDS", 30.0)
-    monkeypatch.setattr(batching, "_LARGEST", 4)
+    monkeypatch.setattr(batching, "BATCH_WAIT_SECONDS", 30.0)
+    monkeypatch.setattr(batching, "_MAX_BATCH", 4)
     scorer = Scorer()
     await asyncio.wait_for(asyncio.gather(*(as_verl(RIGHT, scorer=scorer) for _ in range(4))), 20)
     assert scorer.batches == [4]
@@ -118,7 +118,7 @@ def test_a_second_event_loop_works_too() -> None:
 
 
 @needs("math_verify")
-def test_threads_may_call_the_form_without_await_and_are_gathered() -> None:
+def test_threads_may_call_the_form_without_await_and_are_batched() -> None:
     assert not inspect.iscoroutinefunction(compute_score_sync)  # or verl's "remote" manager refuses it
     scorer, handler = Scorer(), signal.getsignal(signal.SIGALRM)
     with ThreadPoolExecutor(8) as threads:

@@ -97,11 +97,11 @@ def test_is_deterministic_and_quick() -> None:
         + sentence.format(number, number * 7)
         for number in range(4000)
     ]
-    times = []
+    times = []  # of the processor, since other work shares the machine
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.process_time()
         dag = parse_dag(steps)
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     assert sum(node.action == "backtrack" for node in dag.nodes) > 100
     assert len(steps) / min(times) > 2000
     assert dag == parse_dag(steps)

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from support.annotate_doubles import ScriptedModel, asked, said
 from support.fake_provider import HANG, OpenAIServer, Request, error
 

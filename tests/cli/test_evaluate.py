@@ -13,7 +13,7 @@ from support.needs import needs
 from support.scoring_server import ScoringServer
 
 from me2sdk import Trace
-from me2sdk.train import BonReport, DagReport, PairsReport, Preference, write_preferences
+from me2sdk.train import BestOfNReport, DagReport, PairsReport, Preference, write_preferences
 
 Me2 = Callable[..., Any]
 
@@ -95,7 +95,7 @@ def test_pairs_with_a_server(me2: Me2, preferences: str, monkeypatch: pytest.Mon
         right = me2("eval", "pairs", preferences, "--scorer", server.url)
     assert right.code == 0
     assert "6/0/0" in right.out
-    monkeypatch.setattr("me2sdk.scorers.remote._ROUND_PAUSE", 0.0)
+    monkeypatch.setattr("me2sdk.scorers.remote.scorer._ROUND_PAUSE", 0.0)
     with ScoringServer(lambda texts: [1.0 for _ in texts], fault="500") as server:
         done = me2("eval", "pairs", preferences, "--scorer", server.url, "--scorer", "mini")
         alone = me2("eval", "pairs", preferences, "--scorer", server.url)
@@ -147,11 +147,11 @@ def test_bon_with_curve_and_csv(me2: Me2, candidates: str, tmp_path: Path) -> No
 def test_bon_as_json_and_resumed(me2: Me2, candidates: str, tmp_path: Path) -> None:
     output = tmp_path / "scores.jsonl"
     done = me2("eval", "bon", candidates, "--json", "--output", str(output))
-    report = BonReport.model_validate_json(done.out)
+    report = BestOfNReport.model_validate_json(done.out)
     assert report.scored == {"mini": 12}
     size = output.stat().st_size
     again = me2("eval", "bon", candidates, "--json", "--output", str(output), "--scorer", "mini")
-    assert BonReport.model_validate_json(again.out).rows == report.rows
+    assert BestOfNReport.model_validate_json(again.out).rows == report.rows
     assert output.stat().st_size == size
 
 
@@ -159,7 +159,7 @@ def test_bon_from_stdin_tells_what_it_could_not_do(me2: Me2) -> None:
     record = {"question": "q", "candidates": ["I am not sure.\nIt may be anything.", ""], "reference": "5"}
     done = me2("eval", "bon", "-", "--scorer", "longest", stdin=json.dumps(record))
     assert done.code == 3
-    assert "2 answers could not be held against the reference" in done.err
+    assert "2 answers could not be compared with the reference" in done.err
     assert "longest: 1 failed with InvalidTraceError, the first at record 0" in done.err
     bad = me2("eval", "bon", "-", stdin='{"question": "q", "candidates": ["a"]}')
     assert bad.code == 1

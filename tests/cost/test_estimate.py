@@ -29,7 +29,7 @@ from me2sdk import (
     rank_traces,
     split_steps,
 )
-from me2sdk.cost import Lengths, StandIn, filler
+from me2sdk.cost import Lengths, SimulatedModel, filler
 from me2sdk.llm import TokenCounter, door
 from me2sdk.schema import Step
 
@@ -324,9 +324,9 @@ def test_counting_leaves_the_environment_alone(monkeypatch: pytest.MonkeyPatch) 
     assert dict(os.environ) == before
 
 
-def test_the_stand_in_annotates_by_the_local_rules() -> None:
+def test_the_simulated_model_annotates_by_the_local_rules() -> None:
     from me2sdk.annotate.answers import read_annotation, read_window
-    from me2sdk.annotate.prompt import ask
+    from me2sdk.annotate.prompt import build_prompt
     from me2sdk.dag import DAGBuilder
 
     builder = DAGBuilder()
@@ -335,8 +335,8 @@ def test_the_stand_in_annotates_by_the_local_rules() -> None:
     back, on = Step("Alternatively, maybe use another way.", "\n\n"), Step("So it is 4.", "\n\n")
 
     def said(new: dict[int, Step]) -> str:
-        prompt = ask(new, builder.pool(), builder, question="x?")
-        return StandIn(Lengths())([{"role": "user", "content": prompt}])[0]
+        prompt = build_prompt(new, builder.pool(), builder, question="x?")
+        return SimulatedModel(Lengths())([{"role": "user", "content": prompt}])[0]
 
     alone = read_annotation(said({3: back}))
     assert alone is not None

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
+from collections.abc import Callable
 
 import networkx as nx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydantic import ValidationError
 from support.sample_dags import ANSWERS, DAGS, dag, grow, long_dag
 
-from me2sdk.dag import AttachmentPool, DAGBuilder, DAGNode, ReasoningDAG
+from me2sdk.dag import AttachmentPool, DAGBuilder, DAGNode, ReasoningDAG, views
 from me2sdk.errors import InvalidTraceError
 from me2sdk.schema import Step, Usage
 
@@ -200,3 +202,68 @@ def test_methods_are_the_functions() -> None:
     assert made.to_graphml().startswith("<?xml")
     assert made.to_html("A title").count("<title>A title</title>") == 1
     assert ReasoningDAG.from_reference(made.to_reference()).metrics() == made.metrics()
+
+
+@given(DAGS)
+def test_what_is_cached_changes_neither_equality_nor_json_nor_pickles(grown: ReasoningDAG) -> None:
+    fresh = ReasoningDAG.from_json(grown.to_json())
+    written, pickled = fresh.to_json(), pickle.dumps(fresh)
+    assert fresh.collapse() is fresh.collapse()
+    assert fresh.collapse().collapse() is fresh.collapse()
+    assert (fresh.dominant_path(), fresh.depths, len(fresh.graph)) == (
+        grown.dominant_path(),
+        grown.depths,
+        len(grown.nodes),
+    )
+    assert fresh == ReasoningDAG.from_json(written)
+    assert (fresh.to_json(), pickle.dumps(fresh)) == (written, pickled)
+    assert pickle.loads(pickled) == fresh
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        copy.copy,
+        copy.deepcopy,
+        lambda made: made.model_copy(),
+        lambda made: made.model_copy(deep=True),
+        lambda made: pickle.loads(pickle.dumps(made)),
+    ],
+)
+def test_a_copy_is_equal(copied: Callable[[ReasoningDAG], ReasoningDAG]) -> None:
+    made = long_dag(20)
+    made.collapse(), made.dominant_path(), made.graph
+    assert copied(made) == made
+    assert copied(made).model_fields_set == made.model_fields_set
+    assert copied(made).collapse() == made.collapse()
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_copy_with_other_fields_forgets_what_was_cached(deep: bool) -> None:
+    made = dag("Start.", r"\boxed{1}", (r"\boxed{2}", "backtrack", 0))
+    assert (made.collapse().question, made.dominant_path()) == (None, (0, 2))
+    other = made.model_copy(update={"question": "Why?", "nodes": made.nodes[:2]}, deep=deep)
+    assert (other.collapse().question, other.dominant_path(), other.leaves) == ("Why?", (0, 1), (1,))
+    assert (made.collapse().question, made.dominant_path()) == (None, (0, 2))
+
+
+def test_collapsing_and_the_dominant_path_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[str | None] = []
+    search = views.dominant_path
+
+    def counted(made: ReasoningDAG, answer: str | None = None) -> tuple[int, ...]:
+        answers.append(answer)
+        return search(made, answer)
+
+    monkeypatch.setattr(views, "dominant_path", counted)
+    made = long_dag(40)
+    for _ in range(2):
+        made.to_html()
+        made.to_mermaid()
+        made.metrics()
+        made.micro_view()
+        made.micro_view("7")
+    assert answers == [None, "7"]
+    chains = made.collapse()
+    made.macro_view()
+    assert made.collapse() is chains

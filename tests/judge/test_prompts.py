@@ -6,7 +6,7 @@ import pytest
 from support.judge_doubles import read
 
 from me2sdk._choices import Dimension
-from me2sdk.judge.prompts import Judgement, aggregate_prompt, ask, dimension_prompt
+from me2sdk.judge.prompts import Judgement, aggregate_prompt, dimension_prompt, judge_once
 from me2sdk.llm import LLM
 
 
@@ -45,6 +45,6 @@ async def test_asking_again_is_bounded_and_keeps_the_repeat() -> None:
             assert params == {"temperature": 0.5}
             return await super().agenerate(messages, sample_index=sample_index, **params)
 
-    judgement = await ask(Recorder(lambda messages, **params: ""), "prompt", 4, {"temperature": 0.5})
+    judgement = await judge_once(Recorder(lambda messages, **params: ""), "prompt", 4, {"temperature": 0.5})
     assert (judgement.choice, judgement.asked) == (None, 3)
     assert Recorder.indices == [4, 4, 4]

@@ -8,13 +8,12 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from support.judge_doubles import Judge, Shown, make_dag
 
 from me2sdk import InvalidTraceError, JudgeError, Trace
 from me2sdk.judge import Ranking, arank_traces, rank_traces
-from me2sdk.judge.ranking import bradley_terry, merge_exchange
+from me2sdk.judge.tournament import merge_exchange
 from me2sdk.llm import LLM
 
 QUESTION = "What is 3 + 4?"
@@ -169,28 +168,6 @@ def test_whatever_the_verdicts_every_trace_gets_a_place(count: int, chance: rand
     assert len(set(pairs)) == len(pairs) <= count * (count - 1) // 2
     assert all(outcomes[failure.a, failure.b] == "?" for failure in ranking.failures)
     assert all(s is None or math.isfinite(s) for s in ranking.strengths)
-
-
-@pytest.mark.parametrize("count", range(9))
-def test_the_network_sorts(count: int) -> None:
-    layers = list(merge_exchange(count))
-    for layer in layers:
-        assert len({place for pair in layer for place in pair}) == 2 * len(layer)  # disjoint
-    for bits in itertools.product((0, 1), repeat=count):  # enough, by the 0-1 principle
-        values = list(bits)
-        for i, j in itertools.chain(*layers):
-            values[i], values[j] = sorted((values[i], values[j]))
-        assert values == sorted(bits)
-
-
-def test_strengths_are_those_of_the_model() -> None:
-    first, second = bradley_terry(2, {(0, 1): 300.0, (1, 0): 100.0})
-    assert first - second == pytest.approx(math.log(3), abs=1e-3)
-    assert first + second == pytest.approx(0.0, abs=1e-9)
-    never_beaten = bradley_terry(3, {(0, 1): 1.0, (0, 2): 1.0, (1, 2): 1.0})
-    assert never_beaten == sorted(never_beaten, reverse=True)
-    assert all(map(math.isfinite, never_beaten))
-    assert bradley_terry(3, {(0, 1): 0.5, (1, 0): 0.5}) == pytest.approx([0.0, 0.0, 0.0])
 
 
 def test_the_synchronous_twin_takes_and_gives_the_same() -> None:

@@ -34,7 +34,7 @@ def connect(naps: list[float]) -> Callable[..., LLM]:
 
     def make(server: OpenAIServer, model: Any = "openai/test", **settings: Any) -> LLM:
         llm = LLM(model, api_base=server.url, api_key="sk-very-secret-key", **settings)
-        llm._sleep = nap
+        llm._caller.sleep = nap
         return llm
 
     return make

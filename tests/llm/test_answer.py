@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.fake_provider import OpenAIServer, Reply
 
-from me2sdk.llm import Generation, clean, estimate_tokens
+from me2sdk.llm import Generation, clean_json, estimate_tokens
 from me2sdk.schema import Usage
 
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -53,7 +53,7 @@ def test_comparison_and_dump_leave_raw_aside() -> None:
 
 def test_clean_copies() -> None:
     value = {"a": ["\ud800", {"b": ("x", 1, None)}]}
-    assert clean(value) == {"a": ["\ufffd", {"b": ["x", 1, None]}]}
+    assert clean_json(value) == {"a": ["\ufffd", {"b": ["x", 1, None]}]}
     assert value["a"][0] == "\ud800"
 
 

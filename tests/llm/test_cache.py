@@ -18,7 +18,6 @@ import pytest
 from pydantic import BaseModel
 
 from me2sdk.errors import ConfigurationError
-from me2sdk.llm import cache
 from me2sdk.llm.cache import ResponseCache, key, request_text
 
 CHAT = [{"role": "user", "content": "x"}]
@@ -184,13 +183,6 @@ def test_a_forked_child_can_use_it(tmp_path: Path) -> None:
         "assert asyncio.run(cache.get('child'))"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
-
-
-def test_user_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.user_cache_dir() == tmp_path / "me2sdk"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert cache.user_cache_dir() == Path.home() / ".cache" / "me2sdk"
 
 
 def test_the_key_holds_what_changes_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from support.fake_provider import CUT, EMPTY, HANG, MALFORMED, OpenAIServer, Reply, Request, error
 
 from me2sdk.errors import ConfigurationError, GenerationError
-from me2sdk.llm import LLM, Generation, door
+from me2sdk.llm import LLM, Generation, load_litellm
 from me2sdk.schema import Failure, Trace, Usage
 
 Connect = Callable[..., LLM]
@@ -154,7 +154,7 @@ async def test_a_pause_gives_its_slot_away(connect: Connect) -> None:
             napping.set()
             await wake.wait()
 
-        llm._sleep = nap
+        llm._caller.sleep = nap
         first = asyncio.create_task(llm.agenerate("1"))
         await napping.wait()
         assert (await llm.agenerate("2")).message["content"] == "second"
@@ -253,7 +253,7 @@ async def test_keys_stay_out_of_errors(connect: Connect, caplog: pytest.LogCaptu
 
 
 async def test_litellm_does_not_print(connect: Connect, capfd: pytest.CaptureFixture[str]) -> None:
-    litellm = door.load()
+    litellm = load_litellm()
     with OpenAIServer(error(400)) as server, pytest.raises(GenerationError):
         await connect(server).agenerate("x")
     assert capfd.readouterr().out == ""

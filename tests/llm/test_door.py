@@ -16,12 +16,12 @@ def test_import_leaves_no_trace(tmp_path: Path) -> None:
         "os.environ['LITELLM_MODE'] = 'PRODUCTION'\n"
         "from me2sdk.llm import door\n"
         "before = dict(os.environ)\n"
-        "threads = [threading.Thread(target=door.load) for _ in range(4)]\n"
+        "threads = [threading.Thread(target=door.load_litellm) for _ in range(4)]\n"
         "for thread in threads: thread.start()\n"
         "for thread in threads: thread.join()\n"
         "assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())\n"
         "import litellm\n"
-        "assert door.load() is litellm and 'LEAKED_FROM_DOTENV' not in os.environ\n"
+        "assert door.load_litellm() is litellm and 'LEAKED_FROM_DOTENV' not in os.environ\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120, capture_output=True, text=True
@@ -38,18 +38,18 @@ def test_supports_n() -> None:
 
 
 def test_prices() -> None:
-    assert door.prices("openai/gpt-4o", {}) == (2.5e-6, 1e-5)
-    assert door.prices("openai/unheard-of", {}) is None
-    assert door.prices("nobody knows this", {}) is None
+    assert door.prices_of("openai/gpt-4o", {}) == (2.5e-6, 1e-5)
+    assert door.prices_of("openai/unheard-of", {}) is None
+    assert door.prices_of("nobody knows this", {}) is None
     own = {"input_cost_per_token": 1, "output_cost_per_token": 2}
-    assert door.prices("openai/unheard-of", own) == (1.0, 2.0)
+    assert door.prices_of("openai/unheard-of", own) == (1.0, 2.0)
 
 
 def test_quiet_can_be_nested_and_is_undone() -> None:
-    litellm = door.load()
+    litellm = door.load_litellm()
     assert litellm.suppress_debug_info is False
-    with door.quiet():
-        with door.quiet():
+    with door.quiet_litellm():
+        with door.quiet_litellm():
             assert litellm.suppress_debug_info is True
         assert litellm.suppress_debug_info is True
     assert litellm.suppress_debug_info is False

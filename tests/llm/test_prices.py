@@ -20,7 +20,7 @@ DEAR = {"input_cost_per_token": 0.001, "output_cost_per_token": 0.002}
 @pytest.fixture
 def table() -> Iterator[None]:
     """LiteLLM's table as it is shipped, before and after."""
-    litellm = door.load()
+    litellm = door.load_litellm()
     kept = copy.deepcopy(litellm.model_cost)
     yield
     litellm.model_cost.clear()
@@ -30,7 +30,7 @@ def table() -> Iterator[None]:
 
 def router(server: OpenAIServer, info: dict[str, Any] | None = None, **params: Any) -> Any:
     own = {"model": "openai/nobody-knows", "api_base": server.url, "api_key": "none", **params}
-    return door.load().Router([{"model_name": "a", "litellm_params": own, "model_info": info or {}}])
+    return door.load_litellm().Router([{"model_name": "a", "litellm_params": own, "model_info": info or {}}])
 
 
 def cost(server: OpenAIServer, model: Any, **params: Any) -> float | None:
@@ -72,9 +72,9 @@ def test_a_price_that_is_stated_is_known(table: None) -> None:
 
 
 def test_a_zero_of_the_table_is_no_price() -> None:
-    assert door.prices("ollama/llama2", {}) is None
-    assert door.prices("ollama/llama2", FREE) == (0, 0)
-    assert door.prices("transformers/any", {}) == (0, 0)  # ours: nobody is paid
+    assert door.prices_of("ollama/llama2", {}) is None
+    assert door.prices_of("ollama/llama2", FREE) == (0, 0)
+    assert door.prices_of("transformers/any", {}) == (0, 0)  # ours: nobody is paid
 
 
 async def test_the_response_of_completion_says_so_too(table: None) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import pytest
 from support.fake_provider import OpenAIServer, Reply, error
 
-from me2sdk.llm import LLM, door
-from me2sdk.llm.quieting import hushed
+from me2sdk.llm import LLM, load_litellm
+from me2sdk.llm.quieting import muted
 
 Connect = Callable[..., LLM]
 
@@ -53,8 +53,8 @@ def test_warnings_and_records_inside_dependencies_are_dropped(caplog: pytest.Log
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         before = list(warnings.filters)
-        with hushed():
-            with hushed():
+        with muted():
+            with muted():
                 warn_in("pydantic.main")
             warn_in("litellm.utils")
             warn_in("pydantic._internal._generate_schema")
@@ -82,7 +82,7 @@ def test_what_others_do_meanwhile_is_shown(caplog: pytest.LogCaptureFixture) -> 
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with hushed():
+        with muted():
             thread = threading.Thread(target=contextvars.Context().run, args=(other,))
             thread.start()
             thread.join()
@@ -96,14 +96,14 @@ def test_a_logger_that_was_asked_to_say_more_does(
     log = logging.getLogger("LiteLLM")
     monkeypatch.setattr(log, "level", logging.DEBUG)
     log.manager._clear_cache()  # type: ignore[attr-defined]
-    with hushed():
+    with muted():
         log.warning("wanted")
     log.manager._clear_cache()  # type: ignore[attr-defined]
     assert caplog.messages == ["wanted"]
 
 
 async def test_calls_that_overlap_leave_nothing_behind(connect: Connect) -> None:
-    litellm = door.load()
+    litellm = load_litellm()
     filters, before = list(warnings.filters), list(logging.getLogger("LiteLLM").filters)
     with OpenAIServer(Reply("42", finish_reason="abort")) as server:
         llm = connect(server)

@@ -60,11 +60,14 @@ def test_names() -> None:
     ]
     plain = ["max_tokens", "stop_token", "model", "top_k", "prompt_cache_key", "api_base", "seed", "user"]
     params = {name: f"value of {name}" for name in [*secret, *plain]}
-    assert sorted(redaction.without(params)) == sorted(plain)
-    assert redaction.values(params) == {f"value of {name}" for name in secret}
+    assert sorted(redaction.without_secrets(params)) == sorted(plain)
+    assert redaction.secret_values(params) == {f"value of {name}" for name in secret}
     nested = {
         "extra_headers": {"Authorization": "Bearer value", "X-Title": "t"},
         "tools": [{"password": "p"}],
     }
-    assert redaction.without(nested) == {"extra_headers": {"X-Title": "t"}, "tools": [{"password": "p"}]}
-    assert redaction.values(nested) == {"Bearer value", "value"}
+    assert redaction.without_secrets(nested) == {
+        "extra_headers": {"X-Title": "t"},
+        "tools": [{"password": "p"}],
+    }
+    assert redaction.secret_values(nested) == {"Bearer value", "value"}

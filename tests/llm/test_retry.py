@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from me2sdk.errors import BudgetExceeded, GenerationError
-from me2sdk.llm.retry import Effort, EmptyResponse, is_transient, retry_after, status_of
+from me2sdk.llm.retry import Attempts, EmptyResponse, is_transient, retry_after, status_of
 
 
 class Status(Exception):
@@ -59,68 +59,62 @@ def test_retry_after() -> None:
     assert retry_after(Status(429, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"})) == 0
 
 
-async def run(errors: list[Exception], **limits: Any) -> tuple[Effort, list[float], Any]:
+async def run(errors: list[Exception], **limits: Any) -> tuple[Attempts, list[float], Any]:
     naps: list[float] = []
 
     async def nap(seconds: float) -> None:
         naps.append(seconds)
 
     async def attempt() -> str:
-        async def call(seconds: float) -> str:
+        with attempts.timed(10):
             if errors:
                 raise errors.pop(0)
             return "done"
 
-        return await effort.timed(10, call)
-
-    effort = Effort(**{"max_retries": 9, "total_timeout": 600.0, **limits}, sleep=nap)
+    attempts = Attempts(**{"max_retries": 9, "total_timeout": 600.0, **limits}, sleep=nap)
     try:
-        return effort, naps, await effort.run(attempt)
+        return attempts, naps, await attempts.run(attempt)
     except Exception as error:
-        return effort, naps, error
+        return attempts, naps, error
 
 
 async def test_pauses_grow_and_differ() -> None:
-    effort, naps, result = await run([Status(500) for _ in range(9)])
-    assert (result, effort.attempts) == ("done", 10)
+    attempts, naps, result = await run([Status(500) for _ in range(9)])
+    assert (result, attempts.made) == ("done", 10)
     for number, pause in enumerate(naps):
         longest = min(30.0, 0.5 * 2**number)
         assert longest / 2 <= pause <= longest
-    assert effort.seconds >= sum(naps)
+    assert attempts.seconds >= sum(naps)
     other = (await run([Status(500) for _ in range(9)]))[1]
     assert other != naps
 
 
 async def test_total_time_counts_pauses() -> None:
-    effort, naps, error = await run([Status(500) for _ in range(9)], total_timeout=3.0)
+    attempts, naps, error = await run([Status(500) for _ in range(9)], total_timeout=3.0)
     assert isinstance(error, Status)
-    assert 2 <= effort.attempts < 6
+    assert 2 <= attempts.made < 6
     assert sum(naps) < 3.0
 
 
 async def test_the_last_try_is_cut_to_what_is_left() -> None:
-    effort = Effort(0, 5.0, asyncio.sleep)
-    effort.seconds = 4.0
-    given: list[float] = []
-
-    async def call(seconds: float) -> None:
-        given.append(seconds)
-
-    await effort.timed(120.0, call)
-    assert given == [pytest.approx(1.0)]
+    attempts = Attempts(0, 5.0, asyncio.sleep)
+    attempts.seconds = 4.0
+    with attempts.timed(120.0) as seconds:
+        assert seconds == pytest.approx(1.0)
 
 
 async def test_a_cancellation_from_outside_passes_through() -> None:
     started = asyncio.Event()
 
-    async def call(seconds: float) -> None:
-        started.set()
-        await asyncio.Event().wait()
+    async def attempt() -> None:
+        with attempts.timed(5.0):
+            started.set()
+            await asyncio.Event().wait()
 
-    effort = Effort(3, 5.0, asyncio.sleep)
-    task = asyncio.create_task(effort.run(lambda: effort.timed(5.0, call)))
+    attempts = Attempts(3, 5.0, asyncio.sleep)
+    task = asyncio.create_task(attempts.run(attempt))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert effort.attempts == 1
+    assert attempts.made == 1

@@ -13,7 +13,7 @@ from support.fake_provider import OpenAIServer, Reply, Request, error
 
 from me2sdk import best_of_n
 from me2sdk.llm import LLM, Generation
-from me2sdk.llm.several import rejects_n
+from me2sdk.llm.request import rejects_n
 from me2sdk.schema import Failure
 
 Connect = Callable[..., LLM]

@@ -11,7 +11,7 @@ import pytest
 from support.fake_provider import OpenAIServer, Reply, error
 
 from me2sdk.errors import ConfigurationError, GenerationError
-from me2sdk.llm import LLM, door
+from me2sdk.llm import LLM, load_litellm
 from me2sdk.schema import Usage
 
 UNKNOWN = Usage(calls=1, prompt_tokens=None, completion_tokens=None, cost=None)
@@ -45,7 +45,7 @@ async def test_functions_of_each_kind() -> None:
 
 
 async def test_a_function_may_return_a_response(connect: Callable[..., LLM]) -> None:
-    litellm = door.load()
+    litellm = load_litellm()
 
     def model(messages: list[Any], **params: Any) -> Any:
         return litellm.completion("openai/gpt-4o", messages, api_key="none", mock_response="mocked", **params)
@@ -85,7 +85,7 @@ async def test_errors_of_functions() -> None:
     async def nap(seconds: float) -> None:
         pass
 
-    llm._sleep = nap
+    llm._caller.sleep = nap
     assert (await llm.agenerate("x")).message["content"] == "x"
 
     for bug, text in [
@@ -132,7 +132,7 @@ def test_functions_need_no_litellm() -> None:
 
 
 async def test_router(connect: Callable[..., LLM], naps: list[float], tmp_path: Any) -> None:
-    litellm = door.load()
+    litellm = load_litellm()
 
     def deployment(name: str, model: str, server: OpenAIServer) -> dict[str, Any]:
         params = {"model": model, "api_base": server.url, "api_key": "sk-router-secret"}
@@ -141,7 +141,7 @@ async def test_router(connect: Callable[..., LLM], naps: list[float], tmp_path: 
     with OpenAIServer([error(503), Reply("from the first", usage=(7, 5))]) as one:
         router = litellm.Router([deployment("main", "openai/gpt-4o", one)], num_retries=3, cooldown_time=0)
         llm = LLM(router, cache=tmp_path)
-        llm._sleep = connect(one)._sleep
+        llm._caller.sleep = connect(one)._caller.sleep
         answer = await llm.agenerate("x")
         assert (answer.model, answer.message["content"]) == ("main", "from the first")
         assert len(one.requests) == 2  # one retry, ours: the router made none
@@ -162,7 +162,7 @@ async def test_router(connect: Callable[..., LLM], naps: list[float], tmp_path: 
 
 
 def test_a_router_needs_a_deployment() -> None:
-    litellm = door.load()
+    litellm = load_litellm()
     with pytest.raises(ConfigurationError, match="empty model_list"):
         LLM(litellm.Router([]))
 
@@ -170,7 +170,7 @@ def test_a_router_needs_a_deployment() -> None:
 async def test_litellm_cache_of_the_application_is_left_aside(
     connect: Callable[..., LLM], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    litellm = door.load()
+    litellm = load_litellm()
     for name in ("input_callback", "success_callback", "_async_success_callback"):
         monkeypatch.setattr(litellm, name, [])
     monkeypatch.setattr(litellm, "cache", litellm.Cache(type="local"))

@@ -5,8 +5,7 @@ import re
 from importlib import resources
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from me2sdk import ConfigurationError
 from me2sdk.prompts import fence, load, new_nonce

@@ -325,7 +325,7 @@ def test_a_scorer_that_returns_too_few_scores_is_an_error() -> None:
         def score(self, question: Any, traces: Any) -> list[float]:
             return []
 
-    with pytest.raises(ScoringError, match="one finite number a trace"):
+    with pytest.raises(ScoringError, match="one finite score per trace"):
         rerank("q", ["1", "2"], scorer=Short())
 
 

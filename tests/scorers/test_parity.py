@@ -97,5 +97,5 @@ def test_bad_lines_are_named(line: str) -> None:
 
 
 def test_scores_that_are_not_finite_are_an_error() -> None:
-    with pytest.raises(ScoringError, match="one finite number a trace, 5"):
+    with pytest.raises(ScoringError, match="one finite score per trace, 5"):
         compare_scorers(Lengths(), Lengths(lambda n: math.nan), PROBES)

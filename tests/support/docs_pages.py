@@ -244,9 +244,9 @@ def run_scripts(folder: Path, at_once: int = 2, seconds: int = 240) -> None:
     import torch  # noqa: F401
     import transformers  # noqa: F401
 
-    from me2sdk.llm import door
+    from me2sdk.llm import load_litellm
 
-    door.load()  # three seconds
+    load_litellm()  # three seconds
     inputs = folder / "inputs"
     inputs.mkdir()
     os.waitpid(_fork(lambda: write_inputs(inputs), folder / "inputs.log", inputs, seconds), 0)

@@ -15,7 +15,7 @@ from me2sdk.cli.io import read_text
 from me2sdk.steps import split_steps
 from me2sdk.train import CandidateQuestion, read_candidates
 from me2sdk.train.data import Preference
-from me2sdk.train.grpo import GRPOSettings
+from me2sdk.train.grpo import GRPOConfig
 from me2sdk.train.grpo.data import training_rows
 from recipes.sources import read_gsm8k
 
@@ -45,7 +45,7 @@ def test_questions_with_candidates_and_a_reference_that_is_a_number(tmp_path: Pa
 @pytest.mark.parametrize("reference", [42, 42.5, "42"])
 def test_prompts_of_grpo(tmp_path: Path, reference: Any) -> None:
     path = lines(tmp_path / "a.jsonl", {"question": "7 * 6?", "reference": reference})
-    settings = GRPOSettings.model_construct(
+    settings = GRPOConfig.model_construct(
         dataset=str(path), prompt_column=None, reference_column="reference", instruction="", system=""
     )
     assert [(row["question"], row["reference"]) for row in training_rows(settings)] == [

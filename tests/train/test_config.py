@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 
 from me2sdk.errors import ConfigurationError
-from me2sdk.train.config import Settings, load_config
+from me2sdk.schema import Value
+from me2sdk.train.config import load_config
 
 
-class Inner(Settings):
+class Inner(Value):
     r: int = 8
 
 
-class Outer(Settings):
+class Outer(Value):
     name: str
     rate: float = 0.1
     lora: Inner = Inner()

@@ -7,8 +7,7 @@ import random
 import time
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from me2sdk import verify_answer
 from me2sdk.verify import group_answers

@@ -5,8 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from me2sdk import (
     LLM,
@@ -18,7 +17,7 @@ from me2sdk import (
     averify_answer,
     verify_answer,
 )
-from me2sdk.verify import LENGTH_FACTOR, LENGTH_SLACK, group_answers, normalize_answer, read_decision
+from me2sdk.verify import LENGTH_FACTOR, LENGTH_SLACK, group_answers, normalize_answer, read_yes_or_no
 from me2sdk.verify.worker import Worker
 
 needs_math_verify = pytest.mark.skipif(
@@ -159,13 +158,13 @@ class Verifier:
     ],
 )
 def test_reading_a_decision(said: str, decision: bool | None) -> None:
-    assert read_decision(said) is decision
+    assert read_yes_or_no(said) is decision
 
 
 def test_reading_megabytes_is_quick() -> None:
     started = time.process_time()
     for piece in ("Final Decision ", "\n", "*", "final decision:" + "*" * 9, "so, the my\n"):
-        read_decision(piece * (1_000_000 // len(piece)))
+        read_yes_or_no(piece * (1_000_000 // len(piece)))
     assert time.process_time() - started < 10
 
 

@@ -1,4 +1,4 @@
-"""Preference pairs and the files that they stand in."""
+"""Preference pairs and their files."""
 
 from __future__ import annotations
 

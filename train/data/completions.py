@@ -13,7 +13,7 @@ __all__ = ["as_reference", "last_said"]
 
 
 def last_said(completion: Any) -> Any:
-    """The assistant's last message of a completion; with tools there may be messages of theirs behind it.
+    """The assistant's last message of a completion; messages of tools may follow it.
 
     Args:
         completion: a text, a message or a `Trace`, which come back as they are, or a list of messages.

@@ -13,17 +13,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from me2sdk._paths import atomic_write
 from me2sdk.errors import ConfigurationError, InvalidTraceError
-from me2sdk.schema import Question, Trace, question_text
+from me2sdk.schema import Question, Trace, Value, question_text
 from me2sdk.train.data.completions import last_said
 from me2sdk.train.data.records import pyarrow_parquet, read_records
 
 __all__ = ["Preference", "question_key", "read_preferences", "split_by_question", "write_preferences"]
 
 
-class Preference(BaseModel):
+class Preference(Value):
     """Two traces of one question, of which the first is the better reasoned.
 
     Attributes:
@@ -35,14 +36,12 @@ class Preference(BaseModel):
         provenance: where the pair and its label come from: models, votes, prompt versions, cost.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     question: Question
     chosen: Trace
     rejected: Trace
     category: str = ""
     dimension: str | None = None
-    provenance: dict[str, Any] = {}
+    provenance: dict[str, Any] = Field(default_factory=dict)
 
     def to_record(self) -> dict[str, Any]:
         """The pair as a record of the TRL preference format."""
@@ -120,23 +119,23 @@ def _trace(side: Any) -> Trace:
 
 
 def question_key(question: Question) -> str:
-    """A question as letters and digits alone, so that it is known again in another data set."""
+    """A question as letters and digits alone, so that it is recognised in another data set."""
     return "".join(character for character in question_text(question).lower() if character.isalnum())
 
 
 def split_by_question(
     pairs: Sequence[Preference], validation: float
 ) -> tuple[list[Preference], list[Preference]]:
-    """Split pairs so that no question stands on both sides.
+    """Split pairs so that no question is on both sides.
 
-    A hash of the question decides, hence the same question falls to the same side in every data set and run.
+    A hash of the question decides, so the same question falls on the same side in every data set and run.
 
     Args:
         pairs: the pairs.
         validation: expected share of questions to hold out, in [0, 1].
 
     Returns:
-        training pairs and validation pairs, each in the order given.
+        Training pairs and validation pairs, each in the order given.
 
     Raises:
         ConfigurationError: ``validation`` is not in [0, 1].
@@ -154,27 +153,25 @@ def write_preferences(path: str | Path, pairs: Iterable[Preference]) -> int:
     """Write pairs to a ``.jsonl`` or ``.parquet`` file, all or nothing.
 
     Returns:
-        how many were written.
+        How many were written.
 
     Raises:
         ConfigurationError: another ending, or Parquet without pyarrow.
     """
     path = Path(path)
     records = [pair.to_record() for pair in pairs]
-    draft = path.with_name(path.name + ".part")
-    if path.suffix == ".jsonl":
-        draft.write_text(
-            "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8"
-        )
-    elif path.suffix == ".parquet":
-        arrow, parquet = pyarrow_parquet()
-        message = arrow.list_(arrow.struct([("role", arrow.string()), ("content", arrow.string())]))
-        columns = {**dict.fromkeys(("prompt", "chosen", "rejected"), message)}
-        columns |= dict.fromkeys(("category", "dimension", "provenance"), arrow.string())
-        parquet.write_table(arrow.Table.from_pylist(records, schema=arrow.schema(columns)), draft)
-    else:
+    if path.suffix not in (".jsonl", ".parquet"):
         raise ConfigurationError(f"Preference pairs are written to .jsonl or .parquet, not to {path.name}.")
-    draft.replace(path)
+    with atomic_write(path) as draft:
+        if path.suffix == ".jsonl":
+            lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+            draft.write_text("".join(lines), "utf-8")
+        else:
+            arrow, parquet = pyarrow_parquet()
+            message = arrow.list_(arrow.struct([("role", arrow.string()), ("content", arrow.string())]))
+            columns = {**dict.fromkeys(("prompt", "chosen", "rejected"), message)}
+            columns |= dict.fromkeys(("category", "dimension", "provenance"), arrow.string())
+            parquet.write_table(arrow.Table.from_pylist(records, schema=arrow.schema(columns)), draft)
     return len(records)
 
 
@@ -187,7 +184,7 @@ def read_preferences(source: str | Path, split: str = "train") -> Iterator[Prefe
         split: which split of a folder or data set.
 
     Yields:
-        the pairs in order.
+        The pairs in order.
 
     Raises:
         ConfigurationError: nothing there, or a package is missing.

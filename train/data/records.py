@@ -24,7 +24,7 @@ def read_records(
         subset: which configuration of a data set.
 
     Yields:
-        where the record stands, in words for messages ("Line 3 of pairs.jsonl"), and the record.
+        Where the record stands, in words for messages ("Line 3 of pairs.jsonl"), and the record.
 
     Raises:
         ConfigurationError: nothing there, it cannot be read, a line is not a JSON object, or a package is missing.

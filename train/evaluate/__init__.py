@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from me2sdk._lazy import lazy
 
 if TYPE_CHECKING:
-    from me2sdk.train.evaluate.bon import (
+    from me2sdk.train.evaluate.best_of_n import (
         WITHIN as WITHIN,
-        BonReport as BonReport,
-        aevaluate_bon as aevaluate_bon,
-        evaluate_bon as evaluate_bon,
+        BestOfNReport as BestOfNReport,
+        aevaluate_best_of_n as aevaluate_best_of_n,
+        evaluate_best_of_n as evaluate_best_of_n,
     )
     from me2sdk.train.evaluate.dag import (
         DagAnnotator as DagAnnotator,
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
         aevaluate_pairs as aevaluate_pairs,
         evaluate_pairs as evaluate_pairs,
     )
-    from me2sdk.train.evaluate.plot import plot_bon as plot_bon
+    from me2sdk.train.evaluate.plot import plot_best_of_n as plot_best_of_n
     from me2sdk.train.evaluate.questions import (
         CandidateQuestion as CandidateQuestion,
         read_candidates as read_candidates,
     )
-    from me2sdk.train.evaluate.scorers import EvaluationFailure as EvaluationFailure, Progress as Progress
+    from me2sdk.train.evaluate.scorers import EvaluationFailure as EvaluationFailure
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "bon": (
-            "BonReport",
+        "best_of_n": (
+            "BestOfNReport",
             "WITHIN",
-            "aevaluate_bon",
-            "evaluate_bon",
+            "aevaluate_best_of_n",
+            "evaluate_best_of_n",
         ),
         "dag": (
             "DagAnnotator",
@@ -55,14 +55,11 @@ __getattr__, __dir__, __all__ = lazy(
             "aevaluate_pairs",
             "evaluate_pairs",
         ),
-        "plot": ("plot_bon",),
+        "plot": ("plot_best_of_n",),
         "questions": (
             "CandidateQuestion",
             "read_candidates",
         ),
-        "scorers": (
-            "EvaluationFailure",
-            "Progress",
-        ),
+        "scorers": ("EvaluationFailure",),
     },
 )

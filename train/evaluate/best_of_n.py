@@ -7,32 +7,27 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError
-from me2sdk.schema import Trace
+from me2sdk.schema import Trace, Value
 from me2sdk.scorers import BASELINES, Scorer, trace_text
-from me2sdk.stats import best_of_n_curve
+from me2sdk.stats import best_of_n_curve, sigmoid
 from me2sdk.train.data import question_key
 from me2sdk.train.evaluate.estimates import Estimate, estimate
 from me2sdk.train.evaluate.journal import Journal
 from me2sdk.train.evaluate.questions import CandidateQuestion, add_correctness, answer_groups
-from me2sdk.train.evaluate.scorers import EvaluationFailure, Progress, ScoringItem, run_scorer
+from me2sdk.train.evaluate.scorers import EvaluationFailure, ScoringItem, run_scorer
 from me2sdk.train.evaluate.votes import Ballot, vote_curve
+from me2sdk.train.progress import OnProgress
 
-__all__ = ["BonReport", "BonRow", "aevaluate_bon", "evaluate_bon"]
+__all__ = ["BestOfNReport", "BestOfNRow", "aevaluate_best_of_n", "evaluate_best_of_n"]
 
 RANDOM, SHORTEST, MAJORITY, ORACLE = "random", "shortest", "majority vote", "oracle"
 WITHIN = "(within model)"
 _Curve = tuple[list[float], list[bool]]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BonRow(_Value):
+class BestOfNRow(Value):
     """Accuracy of one method with k candidates.
 
     Attributes:
@@ -40,7 +35,7 @@ class BonRow(_Value):
             answer with sigmoid(reward)), "majority vote", "shortest", "random" (the mean of all), or "oracle" (any
             candidate is right: pass@k).
         model: "" for all candidates together, the name of a model for its candidates alone, or "(within model)" for
-            the mean over all models: what is left to a scorer that only tells models apart.
+            the mean over all models: what is left to a scorer that only recognises models.
         k: number of candidates.
         questions: groups of candidates that the mean is over: questions, or within models questions × models.
         accuracy: expected accuracy over all subsets of k candidates, with its 95% interval over questions.
@@ -57,15 +52,15 @@ class BonRow(_Value):
     exact: bool
 
 
-class BonReport(_Value):
-    """What `evaluate_bon` found.
+class BestOfNReport(Value):
+    """What `evaluate_best_of_n` found.
 
     Attributes:
         questions: number of questions.
         candidates: fewest and most candidates that a question has. Curves end at the fewest.
-        rows: a row a method, model and k.
+        rows: one row per method, model and k.
         scored: for each scorer how many candidates it scored. One that scored none is in no row.
-        undecided: candidates whose answer could not be held against the reference; they count as not right.
+        undecided: candidates whose answer could not be compared with the reference; they count as not right.
         failures: candidates that could not be scored. As in `rerank`, their scorer takes them last.
         truncated: for each scorer how many candidates it had to leave a part out of.
         seconds: wall-clock time of each scorer in this run.
@@ -73,7 +68,7 @@ class BonReport(_Value):
 
     questions: int
     candidates: tuple[int, int]
-    rows: tuple[BonRow, ...]
+    rows: tuple[BestOfNRow, ...]
     scored: dict[str, int]
     undecided: int
     failures: tuple[EvaluationFailure, ...]
@@ -82,12 +77,12 @@ class BonReport(_Value):
 
     @property
     def models(self) -> list[str]:
-        """The groups that rows tell apart: "" for all candidates, then by model."""
+        """The groups of the rows: "" for all candidates, then by model."""
         return list(dict.fromkeys(row.model for row in self.rows))
 
-    def curves(self, model: str = "") -> dict[str, list[BonRow]]:
+    def curves(self, model: str = "") -> dict[str, list[BestOfNRow]]:
         """The rows of one group, by method, in order of k."""
-        found: dict[str, list[BonRow]] = {}
+        found: dict[str, list[BestOfNRow]] = {}
         for row in self.rows:
             if row.model == model:
                 found.setdefault(row.method, []).append(row)
@@ -120,14 +115,14 @@ class BonReport(_Value):
                 )
 
 
-async def aevaluate_bon(
+async def aevaluate_best_of_n(
     questions: Iterable[CandidateQuestion],
-    scorers: Mapping[str, Scorer],
+    scorers: Mapping[str, str | Scorer],
     *,
     output: str | Path | None = None,
-    tell: Progress | None = None,
-) -> BonReport:
-    """Measure best-of-N; `evaluate_bon` with ``await``."""
+    on_progress: OnProgress | None = None,
+) -> BestOfNReport:
+    """Measure best-of-N; `evaluate_best_of_n` with ``await``."""
     if taken := {RANDOM, SHORTEST, MAJORITY, ORACLE} & set(scorers):
         raise ConfigurationError(
             f"{sorted(taken)[0]!r} is always in the report. Leave it out of the scorers."
@@ -136,7 +131,7 @@ async def aevaluate_bon(
     scored: dict[str, int] = {}
     truncated: dict[str, int] = {}
     seconds: dict[str, float] = {}
-    with Journal(Path(output) if output is not None else None) as journal:
+    with Journal(output) as journal:
         items, undecided = await add_correctness(questions, journal)
         if not items:
             raise ConfigurationError("There are no questions to measure on.")
@@ -144,7 +139,7 @@ async def aevaluate_bon(
         rewards: dict[str, list[list[float]]] = {}
         for name, scorer in scorers.items():
             asked = [ScoringItem(item.question, item.candidates) for item in items]
-            run = await run_scorer(name, scorer, asked, journal, tell)
+            run = await run_scorer(name, scorer, asked, journal, on_progress)
             scored[name] = sum(score is not None for one in run.items for score in one.scores)
             if scored[name]:
                 rewards[name] = [[-math.inf if s is None else s for s in one.scores] for one in run.items]
@@ -152,7 +147,7 @@ async def aevaluate_bon(
             truncated[name] = sum(cut > 0 for one in run.items for cut in one.truncated)
             seconds[name] = run.seconds
     sets = [
-        _Set(item, groups[place], {name: rows[place] for name, rows in rewards.items()})
+        _CandidateSet(item, groups[place], {name: rows[place] for name, rows in rewards.items()})
         for place, item in enumerate(items)
     ]
     rows = _rows("", sets)
@@ -162,7 +157,7 @@ async def aevaluate_bon(
         for model, parts in by_model.items():
             rows += _rows(model, parts)
     sizes = [len(item.candidates) for item in items]
-    return BonReport(
+    return BestOfNReport(
         questions=len(items),
         candidates=(min(sizes), max(sizes)),
         rows=tuple(rows),
@@ -174,36 +169,37 @@ async def aevaluate_bon(
     )
 
 
-def evaluate_bon(
+def evaluate_best_of_n(
     questions: Iterable[CandidateQuestion],
-    scorers: Mapping[str, Scorer],
+    scorers: Mapping[str, str | Scorer],
     *,
     output: str | Path | None = None,
-    tell: Progress | None = None,
-) -> BonReport:
+    on_progress: OnProgress | None = None,
+) -> BestOfNReport:
     """Measure how often the candidate with the highest reward is right, by the number of candidates (paper §5.3).
 
-    Beside each scorer stand what costs nothing (a random candidate, the shortest, the majority's) and what is
-    possible (the oracle). For k up to the fewest candidates of a question, in powers of two, the mean over all subsets
-    of size k is taken: exactly for what picks by reward, and for votes where there are at most 2,000 subsets.
+    Each scorer is listed beside baselines that cost nothing (a random candidate, the shortest, the majority's) and
+    beside the best that is possible (the oracle). For k up to the fewest candidates of a question, in powers of two,
+    the mean over all subsets of size k is taken: exactly for what picks by reward, and for votes where there are at
+    most 2,000 subsets.
 
     Args:
         questions: what to measure on, such as ``read_candidates("candidates.jsonl")``.
-        scorers: scorers by the name that the report is to give them.
-        output: a file in which rewards and verdicts are kept; a second run goes on with it.
-        tell: called with a scorer's name, how many questions it has done, and how many there are.
+        scorers: scorers, or names as `open_scorer` takes them, by what the report is to call them.
+        output: a file in which rewards and verdicts are kept; a second run resumes it.
+        on_progress: called with a `Progress` after each batch of questions.
 
     Returns:
-        A `BonReport`. Where candidates name their models it holds curves within each model, too.
+        A `BestOfNReport`. Where candidates name their models it holds curves within each model, too.
 
     Raises:
         ConfigurationError: there are no questions, a scorer cannot be loaded or has a baseline's name, or ``output``
             was written with other settings.
     """
-    return run_sync(aevaluate_bon(questions, scorers, output=output, tell=tell))
+    return run_sync(aevaluate_best_of_n(questions, scorers, output=output, on_progress=on_progress))
 
 
-class _Set:
+class _CandidateSet:
     """One question's candidates with their answers and rewards."""
 
     def __init__(
@@ -214,8 +210,8 @@ class _Set:
         self.rewards = rewards
         self.correct = item.correct or ()
 
-    def only(self, places: Sequence[int]) -> _Set:
-        return _Set(
+    def only(self, places: Sequence[int]) -> _CandidateSet:
+        return _CandidateSet(
             self.item.only(places),
             [self.groups[place] for place in places],
             {name: [scores[place] for place in places] for name, scores in self.rewards.items()},
@@ -229,7 +225,9 @@ class _Set:
         for name, scores in self.rewards.items():
             curves[name] = self._best(scores, ks)
             if name not in BASELINES:  # their scores are no rewards
-                ballot = Ballot(self.groups, [_sigmoid(score) for score in scores], scores, self.correct)
+                # Never quite 0, so that every vote counts.
+                weights = [max(1e-300, sigmoid(score)) for score in scores]
+                ballot = Ballot(self.groups, weights, scores, self.correct)
                 curves[f"{name}, weighted vote"] = vote_curve(ballot, ks)
         curves[MAJORITY] = vote_curve(Ballot(self.groups, [1.0] * count, even, self.correct), ks)
         curves[SHORTEST] = self._best([-float(_length(trace)) for trace in self.item.candidates], ks)
@@ -246,14 +244,9 @@ def _length(trace: Trace) -> int:
     return len(trace_text(trace))
 
 
-def _sigmoid(score: float) -> float:
-    """Never quite 0, so that every vote counts."""
-    return max(1e-300, 1 / (1 + math.exp(-score)) if score > -700 else 0.0)
-
-
-def _by_model(sets: Sequence[_Set]) -> dict[str, list[_Set]]:
+def _by_model(sets: Sequence[_CandidateSet]) -> dict[str, list[_CandidateSet]]:
     """The candidates of each model, where it gave several to a question."""
-    found: dict[str, list[_Set]] = {}
+    found: dict[str, list[_CandidateSet]] = {}
     for one in sets:
         for model in dict.fromkeys(one.item.models):
             places = [place for place, name in enumerate(one.item.models) if name == model]
@@ -262,7 +255,7 @@ def _by_model(sets: Sequence[_Set]) -> dict[str, list[_Set]]:
     return found
 
 
-def _rows(model: str, sets: Sequence[_Set]) -> list[BonRow]:
+def _rows(model: str, sets: Sequence[_CandidateSet]) -> list[BestOfNRow]:
     fewest = min(len(one.correct) for one in sets)
     ks = [2**power for power in range(fewest.bit_length())]
     ks += [fewest] if ks[-1] != fewest else []
@@ -274,7 +267,7 @@ def _rows(model: str, sets: Sequence[_Set]) -> list[BonRow]:
             values = [table[method][0][place] for table in tables]
             chance = [table[RANDOM][0][place] for table in tables]
             rows.append(
-                BonRow(
+                BestOfNRow(
                     method=method,
                     model=model,
                     k=k,

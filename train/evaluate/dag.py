@@ -11,24 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk._jsonl import fingerprint
 from me2sdk._sync import all_or_none, run_sync
 from me2sdk.annotate import Annotator, aparse_dag
 from me2sdk.errors import ConfigurationError, ME2Error
 from me2sdk.llm import LLM
-from me2sdk.schema import Usage
+from me2sdk.schema import Usage, Value
 from me2sdk.train.evaluate.estimates import Estimate, estimate
 from me2sdk.train.evaluate.journal import Journal
 from me2sdk.train.evaluate.reasoningflow import GoldTrace
-from me2sdk.train.evaluate.scorers import EvaluationFailure, Progress
+from me2sdk.train.evaluate.scorers import EvaluationFailure
+from me2sdk.train.progress import OnProgress, Progress
 
 __all__ = ["ActionScore", "DagAnnotator", "DagReport", "DagRow", "aevaluate_dag", "evaluate_dag"]
 
 CONTINUE = "always continue"
 ACTIONS = ("continue", "backtrack", "merge")
-_AT_ONCE = 16  # traces under annotation; how many calls are in flight is the LLM's own matter
+_AT_ONCE = 16  # traces under annotation; the LLM itself limits the calls in flight
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,8 @@ class DagAnnotator:
     Attributes:
         model: the model that annotates. None for ``annotator``.
         annotator: an annotator of your own; None, without a model, for the local one.
-        window: steps a call.
-        samples: annotations a step.
+        window: steps per call.
+        samples: annotations per step.
         params: sent with every call.
     """
 
@@ -50,11 +49,7 @@ class DagAnnotator:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ActionScore(_Value):
+class ActionScore(Value):
     """How well one action is found.
 
     Attributes:
@@ -83,7 +78,7 @@ class ActionScore(_Value):
         return 2 * self.hits / (self.gold + self.found) if self.gold + self.found else None
 
 
-class DagRow(_Value):
+class DagRow(Value):
     """One annotator on the traces of one source model. Every step but the root counts.
 
     Attributes:
@@ -95,7 +90,7 @@ class DagRow(_Value):
         fallbacks: steps for which no usable annotation came, so that they continue.
         accuracy: share of steps with the gold action, with its 95% interval over traces; None without steps.
         macro_f1: mean F1 over the actions that occur among the gold or the found ones.
-        actions: each action apart.
+        actions: scores of each action.
         backtracks: steps that are a backtrack in gold and were found to be one.
         parents: how many of these go back to the gold parent.
         usage: what all of its annotations cost, those found in the file included.
@@ -117,8 +112,8 @@ class DagRow(_Value):
     seconds: float
 
 
-class DagReport(_Value):
-    """What `evaluate_dag` found: a row an annotator and source model, the baseline first, and failures."""
+class DagReport(Value):
+    """What `evaluate_dag` found: one row per annotator and source model, the baseline first, and failures."""
 
     rows: tuple[DagRow, ...]
     failures: tuple[EvaluationFailure, ...]
@@ -155,7 +150,7 @@ class DagReport(_Value):
         ]
 
 
-class _Annotated(_Value):
+class _Annotated(Value):
     """What an annotator made of one trace."""
 
     actions: tuple[str, ...]
@@ -170,7 +165,7 @@ async def aevaluate_dag(
     annotators: Mapping[str, DagAnnotator],
     *,
     output: str | Path | None = None,
-    tell: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> DagReport:
     """Measure annotators; `evaluate_dag` with ``await``."""
     traces = list(gold)
@@ -185,9 +180,9 @@ async def aevaluate_dag(
     ]
     rows = _rows(CONTINUE, traces, baseline)
     failures: list[EvaluationFailure] = []
-    with Journal(Path(output) if output is not None else None) as journal:
+    with Journal(output) as journal:
         for name, annotator in annotators.items():
-            found, failed = await _annotate(name, annotator, traces, journal, tell)
+            found, failed = await _annotate(name, annotator, traces, journal, on_progress)
             rows += _rows(name, traces, found)
             failures += failed
     return DagReport(rows=tuple(rows), failures=tuple(failures))
@@ -198,18 +193,18 @@ def evaluate_dag(
     annotators: Mapping[str, DagAnnotator],
     *,
     output: str | Path | None = None,
-    tell: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> DagReport:
     """Measure annotators against gold actions and parents.
 
-    Each goes through a trace on its own: a wrong action changes the state in which it sees the next step, as it would
+    Each annotates a trace by itself: a wrong action changes the state in which it sees the next step, as it would
     in use. Steps are those of the gold annotation.
 
     Args:
         gold: annotated traces, such as ``read_gold("folder")``.
         annotators: what to compare, by name: models, windows, numbers of samples, the local annotator.
-        output: a file in which finished traces are kept; a second run goes on with it. Failures are tried again.
-        tell: called with a name, how many traces are done, and how many there are.
+        output: a file in which finished traces are kept; a second run resumes it. Failures are tried again.
+        on_progress: called with a `Progress` after each trace.
 
     Returns:
         A `DagReport`, with a row for each annotator on all traces and on those of each source model.
@@ -218,7 +213,7 @@ def evaluate_dag(
         ConfigurationError: there is nothing to measure, an annotator cannot work, or ``output`` was written with
             other settings.
     """
-    return run_sync(aevaluate_dag(gold, annotators, output=output, tell=tell))
+    return run_sync(aevaluate_dag(gold, annotators, output=output, on_progress=on_progress))
 
 
 async def _annotate(
@@ -226,7 +221,7 @@ async def _annotate(
     annotator: DagAnnotator,
     traces: Sequence[GoldTrace],
     journal: Journal,
-    tell: Progress | None,
+    on_progress: OnProgress | None,
 ) -> tuple[list[_Annotated | None], list[EvaluationFailure]]:
     model = annotator.model
     llm = model if model is None or isinstance(model, LLM) else LLM(model)
@@ -270,8 +265,8 @@ async def _annotate(
                     seconds=time.perf_counter() - started,
                 )
                 journal.put(name, {key: made.model_dump(mode="json")})
-            if tell:
-                tell(name, next(finished), len(keys))
+            if on_progress:
+                on_progress(Progress(name, next(finished), len(keys)))
 
     await all_or_none(*(one(key, trace) for key, trace in todo.items()))
     return (

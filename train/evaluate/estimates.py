@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+
+from me2sdk.schema import Value
 
 __all__ = ["Estimate", "estimate"]
 
@@ -14,7 +15,7 @@ SEED = 11
 _AT_ONCE = 2_000_000
 
 
-class Estimate(BaseModel):
+class Estimate(Value):
     """A mean over questions with its 95% bootstrap interval.
 
     Attributes:
@@ -22,8 +23,6 @@ class Estimate(BaseModel):
         low: lower end of the interval.
         high: upper end of it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mean: float
     low: float
@@ -34,7 +33,7 @@ class Estimate(BaseModel):
 
 
 def estimate(values: Sequence[float], questions: Sequence[str]) -> Estimate:
-    """The mean, with a 95% interval from drawing questions (with all of their values) anew.
+    """The mean, with a 95% interval from resampling questions (with all of their values).
 
     Args:
         values: at least one number.

@@ -8,16 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk._sync import all_or_none
 from me2sdk.errors import ConfigurationError, ME2Error
 from me2sdk.judge import PairVerdict, ajudge_pair
 from me2sdk.llm import LLM
-from me2sdk.schema import Usage
+from me2sdk.schema import Usage, Value
 from me2sdk.train.data import Preference
 from me2sdk.train.evaluate.journal import Journal
-from me2sdk.train.evaluate.scorers import EvaluationFailure, Progress, ScoringItem
+from me2sdk.train.evaluate.scorers import EvaluationFailure, ScoringItem
+from me2sdk.train.progress import OnProgress, Progress
 
 __all__ = ["JudgedPair", "PairJudge", "run_judge"]
 
@@ -47,7 +46,7 @@ class PairJudge:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
-class JudgedPair(BaseModel):
+class JudgedPair(Value):
     """A verdict on a pair, without its DAGs.
 
     Attributes:
@@ -57,8 +56,6 @@ class JudgedPair(BaseModel):
         votes: the aggregate judgements: order ("ab" where the chosen trace was shown first), repeat, decision.
         usage: what it cost.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     preference: Literal["a", "b", "tie"]
     rationale: str
@@ -102,12 +99,12 @@ async def run_judge(
     judge: PairJudge,
     pairs: Sequence[Preference],
     journal: Journal,
-    tell: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[list[JudgedPair | None], list[EvaluationFailure]]:
-    """PairJudge pairs side by side, leaving out those that the journal holds.
+    """Judge pairs side by side, leaving out those that the journal holds.
 
     Returns:
-        a verdict for each pair, None where there is none, and why there is none.
+        A verdict for each pair, None where there is none, and why there is none.
 
     Raises:
         ConfigurationError: the judge cannot work at all, or the journal was written with other settings.
@@ -148,8 +145,8 @@ async def run_judge(
                 errors[key] = error
             else:
                 journal.put(name, {key: JudgedPair.of(verdict).model_dump(mode="json")})
-            if tell:
-                tell(name, len(keys) - len(todo) + next(finished), len(keys))
+            if on_progress:
+                on_progress(Progress(name, len(keys) - len(todo) + next(finished), len(keys)))
 
     await all_or_none(*(one(key, pair) for key, pair in todo.items()))
     verdicts = [JudgedPair.model_validate(found[key]) if key in found else None for key in keys]

@@ -7,17 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError
-from me2sdk.schema import Usage
+from me2sdk.schema import Usage, Value
 from me2sdk.scorers import Scorer, trace_text
 from me2sdk.train.data import Preference, question_key
 from me2sdk.train.evaluate.estimates import Estimate, estimate
 from me2sdk.train.evaluate.journal import Journal
 from me2sdk.train.evaluate.judges import PairJudge, run_judge
-from me2sdk.train.evaluate.scorers import EvaluationFailure, Progress, ScoringItem, run_scorer
+from me2sdk.train.evaluate.scorers import EvaluationFailure, ScoringItem, run_scorer
+from me2sdk.train.progress import OnProgress
 
 __all__ = ["JudgeSummary", "PairsReport", "PairsRow", "aevaluate_pairs", "evaluate_pairs"]
 
@@ -25,11 +24,7 @@ By = Literal["all", "category", "dimension", "length"]
 _TIE = 1e-9
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PairsRow(_Value):
+class PairsRow(Value):
     """What one scorer or judge makes of one kind of pairs.
 
     Attributes:
@@ -62,12 +57,12 @@ class PairsRow(_Value):
     longer: float
 
 
-class JudgeSummary(_Value):
+class JudgeSummary(Value):
     """How a judge behaved.
 
     Attributes:
         consistent: share of its repeats in which both orders gave the same decision.
-        first: share of its decisions for a trace that fell on the one shown first; 0.5 is no love of a place.
+        first: share of its decisions for a trace that fell on the one shown first; 0.5 means no position bias.
         usage: what all of its verdicts cost, those found in the file included.
     """
 
@@ -76,7 +71,7 @@ class JudgeSummary(_Value):
     usage: Usage
 
 
-class PairsReport(_Value):
+class PairsReport(Value):
     """What `evaluate_pairs` found.
 
     Attributes:
@@ -98,7 +93,7 @@ class PairsReport(_Value):
     seconds: dict[str, float]
 
     def table(self, by: By = "all") -> list[dict[str, str]]:
-        """The rows of one kind as text, for printing: a line a scorer, or for the other kinds a line a group."""
+        """The rows of one kind as text, for printing: one line per scorer, for other kinds one per group."""
         found = [row for row in self.rows if row.by == by]
         if by == "all":
             return [
@@ -135,11 +130,11 @@ def _text(accuracy: Estimate | None) -> str:
 
 async def aevaluate_pairs(
     pairs: Iterable[Preference],
-    scorers: Mapping[str, Scorer] | None = None,
+    scorers: Mapping[str, str | Scorer] | None = None,
     *,
     judges: Mapping[str, PairJudge] | None = None,
     output: str | Path | None = None,
-    tell: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> PairsReport:
     """Measure scorers and judges on pairs; `evaluate_pairs` with ``await``."""
     items = list(pairs)
@@ -155,17 +150,17 @@ async def aevaluate_pairs(
     truncated: dict[str, int] = {}
     summaries: dict[str, JudgeSummary] = {}
     seconds: dict[str, float] = {}
-    with Journal(Path(output) if output is not None else None) as journal:
+    with Journal(output) as journal:
         for name, scorer in scorers.items():
             asked = [ScoringItem(pair.question, (pair.chosen, pair.rejected)) for pair in items]
-            run = await run_scorer(name, scorer, asked, journal, tell)
+            run = await run_scorer(name, scorer, asked, journal, on_progress)
             rows += _rows(name, items, [_margin(item.scores) for item in run.items])
             failures += run.failures
             truncated[name] = sum(any(item.truncated) for item in run.items)
             seconds[name] = run.seconds
         for name, judge in judges.items():
             started = time.perf_counter()
-            verdicts, failed = await run_judge(name, judge, items, journal, tell)
+            verdicts, failed = await run_judge(name, judge, items, journal, on_progress)
             rows += _rows(name, items, [None if one is None else one.margin for one in verdicts])
             failures += failed
             known = [one for one in verdicts if one is not None]
@@ -190,22 +185,23 @@ async def aevaluate_pairs(
 
 def evaluate_pairs(
     pairs: Iterable[Preference],
-    scorers: Mapping[str, Scorer] | None = None,
+    scorers: Mapping[str, str | Scorer] | None = None,
     *,
     judges: Mapping[str, PairJudge] | None = None,
     output: str | Path | None = None,
-    tell: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> PairsReport:
     """Measure how often scorers and judges prefer the chosen trace of a pair (paper §6, App. G.5).
 
     Args:
         pairs: what to measure on, such as ``read_preferences("validation.jsonl")``.
-        scorers: scorers by the name that the report is to give them. They get many traces a call.
+        scorers: scorers, or names as `open_scorer` takes them, by what the report is to call them. They get many
+            traces a call.
         judges: judges by name: with structure, or the paper's prompt-only baseline. Their verdict is kept where both
             orders and all repeats agree and is a tie else.
-        output: a file in which finished results are kept; a second run goes on with it. Failures are not kept and
+        output: a file in which finished results are kept; a second run resumes it. Failures are not kept and
             are tried again.
-        tell: called with a name, how many pairs are done, and how many there are.
+        on_progress: called with a `Progress` after each batch of pairs, and after each pair of a judge.
 
     Returns:
         A `PairsReport`. A pair that a scorer fails on is counted as failed, and neither as right nor as wrong.
@@ -214,7 +210,7 @@ def evaluate_pairs(
         ConfigurationError: there is nothing to measure, a scorer cannot be loaded, or ``output`` was written with
             other settings.
     """
-    return run_sync(aevaluate_pairs(pairs, scorers, judges=judges, output=output, tell=tell))
+    return run_sync(aevaluate_pairs(pairs, scorers, judges=judges, output=output, on_progress=on_progress))
 
 
 def _margin(scores: Sequence[float | None]) -> float | None:
@@ -223,7 +219,7 @@ def _margin(scores: Sequence[float | None]) -> float | None:
 
 
 def _rows(name: str, pairs: Sequence[Preference], margins: Sequence[float | None]) -> list[PairsRow]:
-    """A row for all pairs, then one a group, from how far the chosen trace is ahead (None: failed)."""
+    """A row for all pairs, then one per group, from how far the chosen trace is ahead (None: failed)."""
     groups: dict[tuple[By, str], list[int]] = {("all", "all"): list(range(len(pairs)))}
     leads = [len(trace_text(pair.chosen)) - len(trace_text(pair.rejected)) for pair in pairs]
     for place, (pair, lead) in enumerate(zip(pairs, leads, strict=True)):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from me2sdk.errors import ConfigurationError
-from me2sdk.train.evaluate.bon import MAJORITY, ORACLE, RANDOM, SHORTEST, BonReport
+from me2sdk.train.evaluate.best_of_n import MAJORITY, ORACLE, RANDOM, SHORTEST, BestOfNReport
 
-__all__ = ["plot_bon"]
+__all__ = ["plot_best_of_n"]
 
 _STYLES = {
     ORACLE: {"color": "black", "linestyle": "--"},
@@ -16,14 +16,16 @@ _STYLES = {
     RANDOM: {"color": "#999999", "linestyle": ":"},
 }
 _VOTE = ", weighted vote"
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # told apart by everybody
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # safe for colour-blind readers
 
 
-def plot_bon(report: BonReport, path: str | Path, *, model: str = "", title: str | None = None) -> None:
+def plot_best_of_n(
+    report: BestOfNReport, path: str | Path, *, model: str = "", title: str | None = None
+) -> None:
     """Draw the curves of a report.
 
     Args:
-        report: what `evaluate_bon` returned.
+        report: what `evaluate_best_of_n` returned.
         path: the file to write: ``.png``, ``.svg`` or ``.pdf``.
         model: whose candidates; "" for all of them.
         title: heading of the figure.

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from me2sdk._jsonl import fingerprint, read_jsonl
 from me2sdk.errors import InvalidTraceError
-from me2sdk.schema import Question, Trace
+from me2sdk.schema import Question, Trace, Value
 from me2sdk.train.data import as_reference
 from me2sdk.train.evaluate.journal import Journal
 from me2sdk.verify import agroup_answers, averify_answer
@@ -23,7 +23,7 @@ _VERIFIER, _GROUPER = "(verify)", "(answers)"
 _AT_ONCE = 32  # questions whose verdicts are written together
 
 
-class CandidateQuestion(BaseModel):
+class CandidateQuestion(Value):
     """A question with its candidates.
 
     Attributes:
@@ -31,11 +31,9 @@ class CandidateQuestion(BaseModel):
         candidates: the candidates. One without reasoning counts, but cannot be scored.
         correct: whether each one's answer is right, or None where ``reference`` is to decide.
         reference: the right answer, or None.
-        answers: each one's answer, for votes; None or "" has no vote. Empty where the traces tell.
+        answers: each one's answer, for votes; None or "" has no vote. Empty to take those of the traces.
         models: the model that wrote each, or empty.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     question: Question
     candidates: tuple[Trace, ...]
@@ -100,9 +98,9 @@ def read_candidates(path: str | Path) -> Iterator[CandidateQuestion]:
                 models=models if any(models) else (),
             )
         except ValidationError as error:
-            told = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+            problems = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
             raise InvalidTraceError(
-                f"Line {number} of {path} is no question with candidates: {told}"
+                f"Line {number} of {path} is no question with candidates: {problems}"
             ) from None
         except (ValueError, TypeError) as error:
             raise InvalidTraceError(
@@ -132,7 +130,7 @@ async def add_correctness(
     """Say which candidates are right where only a reference is given.
 
     Returns:
-        the questions with ``correct``, and how many candidates could not be judged; they count as not right.
+        The questions with ``correct``, and how many candidates could not be judged; they count as not right.
     """
     items = list(questions)
     found = journal.begin(_VERIFIER, {})

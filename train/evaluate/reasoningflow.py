@@ -24,11 +24,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk.dag import Action, AttachmentPool, DAGBuilder
 from me2sdk.errors import ConfigurationError
-from me2sdk.schema import Step, Trace
+from me2sdk.schema import Step, Trace, Value
 from me2sdk.steps import split_steps
 
 __all__ = ["GoldTrace", "read_reasoningflow"]
@@ -36,7 +34,7 @@ __all__ = ["GoldTrace", "read_reasoningflow"]
 _REASONS = frozenset(("reason:infer", "reason:execute", "reasoning:infer", "reasoning:execute"))
 
 
-class GoldTrace(BaseModel):
+class GoldTrace(Value):
     """A trace with the action and parents that each of its steps should get.
 
     Attributes:
@@ -48,8 +46,6 @@ class GoldTrace(BaseModel):
         actions: the gold action of each step; the first is "root".
         parents: the gold parents of each step.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     family: str
@@ -64,7 +60,7 @@ def read_reasoningflow(folder: Path, prefixes: str = "auto") -> Iterator[GoldTra
     """Read every document of a folder, by name.
 
     Args:
-        folder: holds one JSON file a document.
+        folder: holds one JSON file per document.
         prefixes: how the traces are cut into steps; see `split_steps`.
 
     Raises:

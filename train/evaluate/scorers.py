@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk._jsonl import fingerprint
-from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
-from me2sdk.schema import Question, Trace
-from me2sdk.scorers import Scorer, ask_scorer
+from me2sdk.errors import ConfigurationError
+from me2sdk.schema import Question, Trace, Value
+from me2sdk.scorers import FailureLimit, ScoredTrace, Scorer, load_scorer, open_scorer, score_each
 from me2sdk.train.evaluate.journal import Journal
+from me2sdk.train.progress import OnProgress, Progress
 
 __all__ = [
     "EvaluationFailure",
@@ -24,13 +23,10 @@ __all__ = [
     "scorer_settings",
 ]
 
-PATIENCE = 16
-"""Failures in a row after which a scorer is given up: its server is down, or it does not work at all."""
+FAILURES_IN_A_ROW = 16
+"""So many traces that cannot be scored, one after another, and a scorer is given up: its server is down."""
 BATCH = 64
-"""Most traces in one call of a scorer; an item with more of them gets a call of its own."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with a scorer's or judge's name, how many items it has done, and how many there are."""
+"""Most traces in one call of a scorer; an item with more of them gets its own call."""
 
 _SETTINGS = (
     *("name", "version", "model", "base", "quantization", "dtype", "max_tokens", "revision"),
@@ -38,7 +34,7 @@ _SETTINGS = (
 )
 
 
-class EvaluationFailure(BaseModel):
+class EvaluationFailure(Value):
     """Something that could not be measured. It counts neither as right nor as wrong.
 
     Attributes:
@@ -49,8 +45,6 @@ class EvaluationFailure(BaseModel):
         message: what it said.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     by: str
     item: int
     trace: int | None = None
@@ -59,7 +53,7 @@ class EvaluationFailure(BaseModel):
 
 
 def scorer_settings(scorer: Scorer) -> dict[str, Any]:
-    """What a scorer's results depend on, as far as it tells."""
+    """What a scorer's results depend on, as far as it says."""
     settings: dict[str, Any] = {"scorer": type(scorer).__name__}
     for name in _SETTINGS:
         value = getattr(scorer, name, None)
@@ -98,108 +92,88 @@ class ScorerRun(NamedTuple):
 
 async def run_scorer(
     name: str,
-    scorer: Scorer,
+    scorer: str | Scorer,
     items: Sequence[ScoringItem],
     journal: Journal,
-    tell: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ScorerRun:
     """Score items in batches, leaving out those that the journal holds.
 
     A batch that fails is tried item by item and then trace by trace, so that one bad trace costs no other. After
-    `PATIENCE` failures in a row the rest is not tried any more and counts as failed.
+    `FAILURES_IN_A_ROW` failures the rest is not tried any more and counts as failed.
 
     Args:
         name: the scorer's name in the journal and in failures.
-        scorer: anything with ``score(question, traces)``.
+        scorer: anything with ``score(question, traces)``, or a name as `open_scorer` takes it.
         items: what to score.
         journal: where finished items are kept.
-        tell: told about progress.
+        on_progress: called with a `Progress` after each batch.
 
     Raises:
         ConfigurationError: the scorer cannot work at all, or the journal was written with other settings.
     """
     started = time.perf_counter()
+    scorer = open_scorer(scorer)
     found = journal.begin(name, scorer_settings(scorer))
     keys = [item.key for item in items]
     todo = {key: item for key, item in zip(keys, items, strict=True) if key not in found}
-    if todo and callable(load := getattr(scorer, "load", None)):
-        await asyncio.to_thread(load)
-    runner = _Runner(scorer)
-    fresh: dict[str, _Attempt] = {}
+    if todo:
+        await load_scorer(scorer)
+    limit = FailureLimit(FAILURES_IN_A_ROW)
+    fresh: dict[str, list[ScoredTrace]] = {}
     for batch in _batches(todo):
-        done = dict(zip(batch, await runner.attempt([todo[key] for key in batch]), strict=True))
-        whole = {key: one.item for key, one in done.items() if not one.errors}
-        journal.put(name, {key: one._asdict() for key, one in whole.items()})
+        done = await _score_batch(scorer, batch, limit)
+        whole = {key: one for key, one in done.items() if all(trace.error is None for trace in one)}
+        journal.put(name, {key: _item(one)._asdict() for key, one in whole.items()})
         fresh.update(done)
-        if tell:
-            tell(name, len(items) - len(todo) + len(fresh), len(items))
+        if on_progress:
+            on_progress(Progress(name, len(items) - len(todo) + len(fresh), len(items)))
     failures = [
         EvaluationFailure(
             by=name, item=place, trace=trace, error=type(error).__name__, message=str(error)[:2000]
         )
         for place, key in enumerate(keys)
         if key in fresh
-        for trace, error in fresh[key].errors.items()
+        for trace, (_, _, error) in enumerate(fresh[key])
+        if error is not None
     ]
-    errors = [error for one in fresh.values() for error in one.errors.values()]
+    errors = [trace.error for one in fresh.values() for trace in one if trace.error is not None]
     if errors and len(errors) == sum(len(item.traces) for item in items):
         wrong = next((error for error in errors if isinstance(error, ConfigurationError)), None)
         if wrong is not None:  # nothing at all was scored, and nothing ever will be
             raise wrong
-    scored = [fresh[key].item if key in fresh else ScoredItem(**found[key]) for key in keys]
+    scored = [_item(fresh[key]) if key in fresh else ScoredItem(**found[key]) for key in keys]
     return ScorerRun(scored, failures, time.perf_counter() - started)
 
 
-class _Attempt(NamedTuple):
-    item: ScoredItem
-    errors: dict[int, Exception]  # by trace
-
-
-def _batches(items: Mapping[str, ScoringItem]) -> Iterator[list[str]]:
-    batch: list[str] = []
+def _batches(items: Mapping[str, ScoringItem]) -> Iterator[dict[str, ScoringItem]]:
+    batch: dict[str, ScoringItem] = {}
     size = 0
     for key, item in items.items():
         if batch and size + len(item.traces) > BATCH:
             yield batch
-            batch, size = [], 0
-        batch.append(key)
+            batch, size = {}, 0
+        batch[key] = item
         size += len(item.traces)
     if batch:
         yield batch
 
 
-class _Runner:
-    """A scorer at work, until it has failed too often in a row."""
+async def _score_batch(
+    scorer: Scorer, items: Mapping[str, ScoringItem], limit: FailureLimit
+) -> dict[str, list[ScoredTrace]]:
+    """The scored traces of each item."""
+    scored = iter(
+        await score_each(
+            scorer,
+            [item.question for item in items.values() for _ in item.traces],
+            [trace for item in items.values() for trace in item.traces],
+            groups=[len(item.traces) for item in items.values()],
+            limit=limit,
+        )
+    )
+    return {key: list(islice(scored, len(item.traces))) for key, item in items.items()}
 
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
-        self._in_a_row = 0
 
-    async def attempt(self, items: Sequence[ScoringItem]) -> list[_Attempt]:
-        """Score items together, or where that fails in ever smaller parts."""
-        traces = [trace for item in items for trace in item.traces]
-        try:
-            if self._in_a_row >= PATIENCE:
-                raise ScoringError(f"Not tried, since the scorer had failed {PATIENCE} times in a row.")
-            scores = await ask_scorer(
-                self._scorer, [item.question for item in items for _ in item.traces], traces
-            )
-        except Exception as error:
-            if len(items) > 1:
-                return [one for item in items for one in await self.attempt([item])]
-            if len(traces) == 1:
-                # What is wrong with a trace says nothing about the scorer.
-                self._in_a_row += not isinstance(error, InvalidTraceError)
-                return [_Attempt(ScoredItem([None], [0]), {0: error})]
-            alone = [(await self.attempt([items[0]._replace(traces=[trace])]))[0] for trace in traces]
-            together = ScoredItem(
-                [one.item.scores[0] for one in alone], [one.item.truncated[0] for one in alone]
-            )
-            errors = {place: one.errors[0] for place, one in enumerate(alone) if one.errors}
-            return [_Attempt(together, errors)]
-        self._in_a_row = 0
-        values, cuts = iter(scores), iter(scores.truncated)
-        return [
-            _Attempt(ScoredItem([next(values) for _ in item.traces], [next(cuts) for _ in item.traces]), {})
-            for item in items
-        ]
+def _item(scored: Sequence[ScoredTrace]) -> ScoredItem:
+    return ScoredItem([one.score for one in scored], [one.truncated for one in scored])

@@ -38,7 +38,7 @@ def vote_curve(ballot: Ballot, ks: Sequence[int]) -> tuple[list[float], list[boo
     Equally heavy answers have equal chances, and so have the candidates that give one answer.
 
     Returns:
-        for each k the accuracy, and whether it is exact; else it is the mean over `DRAWS` subsets, the same at every
+        For each k the accuracy, and whether it is exact; else it is the mean over `DRAWS` subsets, the same at every
         call.
     """
     count = len(ballot.correct)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from me2sdk._lazy import lazy
 
 if TYPE_CHECKING:
-    from me2sdk.train.grpo.config import GRPOReport as GRPOReport, GRPOSettings as GRPOSettings
+    from me2sdk.train.grpo.config import GRPOConfig as GRPOConfig, GRPOReport as GRPOReport
     from me2sdk.train.grpo.train import train_grpo as train_grpo
     from me2sdk.train.grpo.word_problems import (
         WordProblem as WordProblem,
@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "config": (
             "GRPOReport",
-            "GRPOSettings",
+            "GRPOConfig",
         ),
         "train": ("train_grpo",),
         "word_problems": (

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from me2sdk.train.config import Settings
+from me2sdk.schema import Value
+from me2sdk.train.config import LoraConfig
 from me2sdk.train.grpo.word_problems import LEVELS
-from me2sdk.train.reward_model import LoraSettings
 
-__all__ = ["GRPOReport", "GRPOSettings", "HeldOut", "HeldOutSettings", "ProblemSettings", "RewardSettings"]
+__all__ = ["GRPOConfig", "GRPOReport", "HeldOut", "HeldOutConfig", "ProblemConfig", "RewardConfig"]
 
 WORD_PROBLEMS = "word_problems"
 
 
-class RewardSettings(Settings):
+class RewardConfig(Value):
     """The reward (paper §5.4).
 
     Attributes:
@@ -30,13 +30,13 @@ class RewardSettings(Settings):
     verifier: str | None = None
 
     @model_validator(mode="after")
-    def _fits(self) -> RewardSettings:
+    def _fits(self) -> RewardConfig:
         if self.scorer is None and self.alpha > 0:
             raise ValueError("alpha above 0 needs a scorer; set reward.scorer, or reward.alpha=0")
         return self
 
 
-class ProblemSettings(Settings):
+class ProblemConfig(Value):
     """Which word problems ``dataset: word_problems`` makes; see `make_word_problems`.
 
     Attributes:
@@ -50,7 +50,7 @@ class ProblemSettings(Settings):
     seed: int = 0
 
 
-class HeldOutSettings(Settings):
+class HeldOutConfig(Value):
     """How accuracy on held-out questions is measured, with greedy answers, before the first step and then on.
 
     Attributes:
@@ -64,17 +64,17 @@ class HeldOutSettings(Settings):
     every: int = Field(10, ge=1)
 
 
-class GRPOSettings(Settings):
+class GRPOConfig(Value):
     """How a language model is trained by GRPO (paper §5.4, App. G.3).
 
-    One optimizer step takes ``batch_size * gradient_accumulation`` completions a device, ``generations`` of each
+    One optimizer step takes ``batch_size * gradient_accumulation`` completions per device, ``generations`` of each
     prompt.
 
     Attributes:
         model: what to start from: the hub name or folder of a language model, or "smollm2" for
-            SmolLM2-135M-Instruct from wherever it is at hand.
+            SmolLM2-135M-Instruct from this machine or the hub.
         output: folder for everything that comes out.
-        dataset: a JSONL or Parquet file with a prompt and a reference answer a row, or "word_problems".
+        dataset: a JSONL or Parquet file with a prompt and a reference answer per row, or "word_problems".
         problems: which word problems, for that dataset.
         prompt_column: the file's column with the prompt, text or chat messages. None takes "prompt", else
             "question".
@@ -85,17 +85,17 @@ class GRPOSettings(Settings):
         held_out: accuracy on held-out questions while training, or None to do without.
         learning_rate: constant, after ``warmup_steps``. The paper has 5e-7; adapters want 1e-5 and more.
         warmup_steps: steps in which the learning rate rises.
-        generations: completions a prompt, the group that rewards are compared within.
-        batch_size: completions a device in one forward pass.
-        gradient_accumulation: forward passes an optimizer step.
+        generations: completions per prompt, the group that rewards are compared within.
+        batch_size: completions per device in one forward pass.
+        gradient_accumulation: forward passes per optimizer step.
         steps_per_generation: forward passes that a batch of completions is generated for; None for
             ``gradient_accumulation``, which is on-policy.
-        steps: optimizer steps. A finished run goes on where this is raised.
+        steps: optimizer steps. A finished run continues where this is raised.
         temperature: of sampling.
         max_prompt_length: most tokens of a prompt. Rows with a longer one are left out and counted.
         max_completion_length: most tokens of a completion; what is longer is cut, and has no answer then.
         max_clipped: the run stops where more than this share of completions was cut in three steps
-            running, since it learns nothing from them. 1 for never.
+            in a row, because it learns nothing from them. 1 for never.
         kl_beta: weight of the KL divergence from the starting model.
         clip: how far the probability of a token may move from where it was sampled before it is clipped.
         dual_clip: bound of the loss for tokens of bad completions that became more likely; None for none.
@@ -111,13 +111,13 @@ class GRPOSettings(Settings):
     model: str
     output: str
     dataset: str = WORD_PROBLEMS
-    problems: ProblemSettings = ProblemSettings()
+    problems: ProblemConfig = ProblemConfig()
     prompt_column: str | None = None
     reference_column: str = "reference"
     system: str | None = None
     instruction: str | None = None
-    reward: RewardSettings = RewardSettings()
-    held_out: HeldOutSettings | None = None
+    reward: RewardConfig = RewardConfig()
+    held_out: HeldOutConfig | None = None
     learning_rate: float = Field(5e-7, gt=0)
     warmup_steps: int = Field(0, ge=0)
     generations: int = Field(8, ge=2)
@@ -134,7 +134,7 @@ class GRPOSettings(Settings):
     dual_clip: float | None = Field(10.0, gt=1)
     entropy_coef: float = Field(1e-3, ge=0)
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    lora: LoraSettings | None = None
+    lora: LoraConfig | None = None
     gradient_checkpointing: bool = False
     seed: int = 0
     save_steps: int = Field(50, ge=1)
@@ -145,11 +145,7 @@ class GRPOSettings(Settings):
         return self.model_dump(mode="json", exclude={"output", "steps", "threads"})
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class HeldOut(_Value):
+class HeldOut(Value):
     """Greedy answers to held-out questions at one step.
 
     Attributes:
@@ -169,7 +165,7 @@ class HeldOut(_Value):
     clipped: float
 
 
-class GRPOReport(_Value):
+class GRPOReport(Value):
     """What a run did.
 
     Attributes:
@@ -182,7 +178,7 @@ class GRPOReport(_Value):
         seconds: time in training, runs before a stop included.
         score_failures: scores that failed twice, of this process.
         undecided: completions whose answer could not be judged, of this process.
-        curve: one record a step: ``step``, ``r`` (reward), ``r_v``, ``r_t`` (of right answers), ``r_std`` (spread
+        curve: one record per step: ``step``, ``r`` (reward), ``r_v``, ``r_t`` (of right answers), ``r_std`` (spread
             within groups), ``length`` (tokens), ``clipped`` (share of completions cut), ``kl``, ``entropy``.
         held_out: every measurement on held-out questions in order.
     """

@@ -42,7 +42,7 @@ def write_curves(report: GRPOReport, folder: Path) -> None:
     panels = [("r", "reward"), ("r_v", "answers right"), ("r_t", "thinking reward of right answers")]
     panels += [
         ("r_std", "spread of the reward in a group"),
-        ("length", "tokens a completion"),
+        ("length", "tokens per completion"),
         ("clipped", "cut"),
     ]
     figure = Figure(figsize=(11, 6), layout="constrained")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
 
 from me2sdk._sync import run_sync
-from me2sdk.train.grpo.config import GRPOSettings, HeldOut
+from me2sdk.train._runs import StepLog
+from me2sdk.train.grpo.config import GRPOConfig, HeldOut
 from me2sdk.train.grpo.data import Row
 from me2sdk.train.rewards import GatedReward
 
@@ -32,10 +30,10 @@ def measure(
     reward: GatedReward,
     *,
     step: int,
-    most: int,
+    max_tokens: int,
     batch_size: int = 32,
 ) -> HeldOut:
-    """Let a model answer questions greedily, and verify what it says.
+    """Let a model answer questions greedily, and verify its answers.
 
     Args:
         model: a causal language model.
@@ -43,8 +41,8 @@ def measure(
         rows: prompts, questions and references.
         reward: verifies and scores.
         step: kept in the result.
-        most: tokens a completion may have.
-        batch_size: completions at a time.
+        max_tokens: most tokens of a completion.
+        batch_size: completions in one forward pass.
     """
     texts: list[str] = []
     lengths: list[int] = []
@@ -59,16 +57,18 @@ def measure(
             output = model.generate(
                 input_ids=inputs["input_ids"].to(model.device),
                 attention_mask=inputs["attention_mask"].to(model.device),
-                max_new_tokens=most,
+                max_new_tokens=max_tokens,
                 do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,
             )
-        for said in output[:, inputs["input_ids"].shape[1] :].tolist():
+        for tokens in output[:, inputs["input_ids"].shape[1] :].tolist():
             ends = [
-                i for i, token in enumerate(said) if token in (tokenizer.eos_token_id, tokenizer.pad_token_id)
+                i
+                for i, token in enumerate(tokens)
+                if token in (tokenizer.eos_token_id, tokenizer.pad_token_id)
             ]
-            lengths.append(ends[0] if ends else most)
-            texts.append(tokenizer.decode(said, skip_special_tokens=True))
+            lengths.append(ends[0] if ends else max_tokens)
+            texts.append(tokenizer.decode(tokens, skip_special_tokens=True))
     rewarded = run_sync(
         reward.areward([row["question"] for row in rows], texts, [row["reference"] for row in rows])
     )
@@ -79,15 +79,15 @@ def measure(
         accuracy=sum(item.r_v == 1 for item in rewarded) / len(rows),
         r_t=sum(scores) / len(scores) if scores else None,
         length=sum(lengths) / len(lengths),
-        clipped=sum(length == most for length in lengths) / len(lengths),
+        clipped=sum(length == max_tokens for length in lengths) / len(lengths),
     )
 
 
-class HeldOutCallback(TrainerCallback):  # type: ignore[misc]
+class HeldOutCallback(StepLog):
     """Measures every so many steps, and appends each measurement to a file.
 
     Args:
-        settings: of the run.
+        config: of the run.
         rows: what to measure on; empty to measure nothing.
         tokenizer: of the policy.
         reward: verifies and scores.
@@ -95,34 +95,30 @@ class HeldOutCallback(TrainerCallback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, settings: GRPOSettings, rows: list[Row], tokenizer: Any, reward: GatedReward, path: Path
+        self, config: GRPOConfig, rows: list[Row], tokenizer: Any, reward: GatedReward, path: Path
     ) -> None:
-        self.settings = settings
+        super().__init__(path)
+        self.config = config
         self.rows = rows
         self.tokenizer = tokenizer
         self.reward = reward
-        self.path = path
-        self.measured: list[HeldOut] = []
+
+    @property
+    def measured(self) -> list[HeldOut]:
+        """The measurements so far, in order."""
+        return [HeldOut.model_validate(record) for record in self.records]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **rest: Any) -> None:
         """Take up where the checkpoint was written; measure before the first step."""
-        if self.path.exists():
-            for line in self.path.read_text("utf-8").splitlines(keepends=True):
-                if line.endswith("\n"):  # else half a line, from a kill
-                    one = HeldOut.model_validate(json.loads(line))
-                    if one.step <= state.global_step:
-                        self.measured.append(one)
-            self.path.write_text("".join(one.model_dump_json() + "\n" for one in self.measured), "utf-8")
-        if self.rows and not self.measured:
+        super().on_train_begin(args, state, control, **rest)
+        if self.rows and not self.records:
             self._measure(model, state)
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **rest: Any) -> None:
         """Measure where it is due."""
-        if self.settings.held_out is not None and self.rows:
-            due = (
-                state.global_step % self.settings.held_out.every == 0 or state.global_step >= state.max_steps
-            )
-            if due and all(one.step != state.global_step for one in self.measured):
+        if self.config.held_out is not None and self.rows:
+            due = state.global_step % self.config.held_out.every == 0 or state.global_step >= state.max_steps
+            if due and all(record["step"] != state.global_step for record in self.records):
                 self._measure(model, state)
 
     def _measure(self, model: Any, state: Any) -> None:
@@ -134,12 +130,7 @@ class HeldOutCallback(TrainerCallback):  # type: ignore[misc]
             self.rows,
             self.reward,
             step=state.global_step,
-            most=self.settings.max_completion_length,
+            max_tokens=self.config.max_completion_length,
         )
         model.train(training)
-        self.measured.append(one)
-        if state.is_world_process_zero:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(one.model_dump_json() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+        self.append(one.model_dump(mode="json"))

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from me2sdk.errors import ConfigurationError
-from me2sdk.train.grpo.config import GRPOReport, GRPOSettings
+from me2sdk.train.grpo.config import GRPOConfig, GRPOReport
+from me2sdk.train.progress import OnProgress
 
 __all__ = ["train_grpo"]
 
 
-def train_grpo(
-    settings: GRPOSettings, *, on_log: Callable[[dict[str, Any]], None] | None = None
-) -> GRPOReport:
+def train_grpo(config: GRPOConfig, *, on_progress: OnProgress | None = None) -> GRPOReport:
     """Train a language model with TRL's GRPOTrainer on questions with known answers.
 
-    Call it again with the same settings after a stop and it goes on from the last checkpoint. A finished run
-    returns its report at once, or goes on where ``steps`` was raised. Started by ``accelerate launch``, each
+    Call it again with the same settings after a stop and it continues from the last checkpoint. A finished run
+    returns its report at once, or continues where ``steps`` was raised. Started by ``accelerate launch``, each
     process calls it.
 
-    The folder ``settings.output`` gets the model or adapter, ``report.json``, ``log.jsonl`` (a line a step),
+    The folder ``config.output`` gets the model or adapter, ``report.json``, ``log.jsonl`` (one line per step),
     ``curve.csv``, ``curve.png``, ``settings.json`` and ``checkpoints/``, which can be deleted once the run is done.
 
     Args:
-        settings: the settings.
-        on_log: called with each line of the log.
+        config: the settings.
+        on_progress: called with a `Progress` for each line of the log, which is its ``record``.
 
     Returns:
-        What was trained, with a record a step.
+        What was trained, with a record per step.
 
     Raises:
         ConfigurationError: the settings cannot work; the data cannot be read; the folder holds a run with other
@@ -42,6 +38,6 @@ def train_grpo(
         from me2sdk.train.grpo.run import Run
     except ImportError as error:
         raise ConfigurationError(f'GRPO needs {error.name}. Run: pip install "me2sdk[train]"') from None
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    return Run(settings).train(on_log)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    return Run(config).train(on_progress)

@@ -13,9 +13,8 @@ import random
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk.errors import ConfigurationError
+from me2sdk.schema import Value
 
 __all__ = ["LEVELS", "Split", "WordProblem", "make_word_problems"]
 
@@ -23,12 +22,12 @@ Split = Literal["train", "eval"]
 LEVELS = (1, 2, 3, 4)
 """1: one step with small numbers; 2: one step with larger ones; 3: two steps; 4: three steps."""
 
-_TRIES = 500  # draws in a row that may bring nothing new before the well counts as dry
-_EVAL_SHARE = 5  # one question in so many is kept for evaluation
+_TRIES = 500  # draws in a row without a new problem before there are taken to be no more
+_EVAL_SHARE = 5  # one question in five is kept for evaluation
 _OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 
 
-class WordProblem(BaseModel):
+class WordProblem(Value):
     """One problem.
 
     Attributes:
@@ -37,8 +36,6 @@ class WordProblem(BaseModel):
         level: its difficulty, one of `LEVELS`.
         equations: the steps to the answer ("4 * 6 = 24", "24 - 3 = 21").
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     question: str
     reference: str

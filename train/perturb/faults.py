@@ -129,7 +129,7 @@ def _missing_link(draft: Draft) -> Sides | None:
 
 
 def _needed(draft: Draft, step: int) -> bool:
-    """Whether a number that ``step`` brings in is computed with later, without being found anew."""
+    """Whether a number that ``step`` brings in is computed with later, without being found again."""
     text = draft.parts[step].text
     before = draft.question + " " + "".join(part.text + " " for part in draft.parts[:step])
     known = set(numbers(before))
@@ -166,7 +166,7 @@ def _filler(draft: Draft) -> Sides | None:
 
 
 def _restatement(draft: Draft) -> Sides | None:
-    """Say a step again right behind it."""
+    """Say a step again right after it."""
     rng = draft.rng
     if not draft.free:
         return None

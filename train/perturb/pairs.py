@@ -6,11 +6,9 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk._choices import Dimension
 from me2sdk.errors import ConfigurationError, InvalidTraceError
-from me2sdk.schema import Trace, question_text
+from me2sdk.schema import Trace, Value, question_text
 from me2sdk.train.data import Preference, question_key
 from me2sdk.train.perturb.faults import DIMENSIONS, FAULTS
 from me2sdk.train.perturb.text import Draft, Part, padded, stated
@@ -128,7 +126,7 @@ def perturb_traces(
         seed: the same traces and seed make the same pairs.
 
     Returns:
-        the pairs, in the order of the traces.
+        The pairs, in the order of the traces.
 
     Raises:
         ConfigurationError: no such dimension, or ``per_trace`` below 1.
@@ -185,7 +183,7 @@ def _another(traces: Sequence[Trace], keys: Sequence[str], index: int, rng: rand
     return None
 
 
-class PerturbCounts(BaseModel):
+class PerturbCounts(Value):
     """What `perturb_traces` made of one kind.
 
     Attributes:
@@ -198,8 +196,6 @@ class PerturbCounts(BaseModel):
         characters_worse: mean length of the worse side.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     kind: str
     dimension: str
     pairs: int
@@ -210,7 +206,7 @@ class PerturbCounts(BaseModel):
 
 
 def count_pairs(pairs: Sequence[Preference]) -> list[PerturbCounts]:
-    """Count pairs by kind, with what length alone tells about them; the last row is over all."""
+    """Count pairs by kind, with the accuracy that length alone would give; the last row is over all."""
     rows = []
     for kind in [*(kind for kind in KINDS if any(p.category == kind for p in pairs)), "all"]:
         sizes = [

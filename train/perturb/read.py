@@ -15,7 +15,7 @@ from me2sdk.verify import normalize_answer, verify_answer
 
 __all__ = ["TraceFile", "read_traces"]
 
-# How a GSM8K solution states its answer is drawn, so that no pair can be told by it.
+# How a GSM8K solution states its answer is drawn, so that it gives no pair away.
 _ENDS = (
     "\n#### {}",
     "\nFinal answer: {}",
@@ -106,7 +106,7 @@ def _gsm8k(question: str, answer: str, rng: random.Random) -> Trace:
     body, _, final = strip_marks(answer).rpartition("####")
     body, final = body.strip(), final.strip()
     if not body or not final:
-        raise InvalidTraceError("a solution in the form of GSM8K needs steps and an answer behind ####")
+        raise InvalidTraceError("a solution in the form of GSM8K needs steps and an answer after ####")
     end = rng.choice(_ENDS)
     if not end and stated(body) != normalize_answer(final):  # it would not be known without
         end = _ENDS[0]

@@ -54,7 +54,7 @@ class Part:
 
     Attributes:
         text: its text.
-        gap: the white space behind it.
+        gap: the white space after it.
         origin: its place in the trace that was handed in, or None if it was put in.
         changed: whether its text was changed.
     """
@@ -94,7 +94,7 @@ class Draft:
         question: what was asked, as text.
         rng: where all chance comes from.
         other: parts of another question's trace.
-        gap: the white space that stands between most parts.
+        gap: the white space between most parts.
         free: how many parts may be changed: all, or all but the last where that states the answer.
     """
 
@@ -160,7 +160,7 @@ def _pieces(text: str) -> list[tuple[str, str]]:
     if len(pieces) > 1 and not pieces[-1][0].strip():
         last = pieces.pop()
         pieces[-1] = (pieces[-1][0], pieces[-1][1] + "".join(last))
-    # An answer that stands on the last line of the last step is stated there, whatever else the step holds.
+    # An answer on the last line of the last step is stated there, whatever else the step holds.
     head, line, tail = pieces[-1][0].rpartition("\n")
     if line and head.strip() and _END.fullmatch(tail):
         pieces[-1:] = [(head.rstrip(), head[len(head.rstrip()) :] + line), (tail, pieces[-1][1])]
@@ -253,7 +253,7 @@ def padded(
         shared: share of the changes that both sides get, in [0, 1].
 
     Returns:
-        the better and the worse text, or None where wording alone cannot make the side so long.
+        The better and the worse text, or None where wording alone cannot make the side so long.
     """
     jobs = _draw_jobs(draft)
     count = round(shared * len(jobs))
@@ -326,7 +326,7 @@ def _money(text: str, _known: frozenset[str], _changed: bool, _draw: random.Rand
 
 
 def _note(text: str, known: frozenset[str], changed: bool, draw: random.Random) -> str:
-    # A changed step gets its note, too, or the note would tell which side is the better one.
+    # A changed step gets its note, too, or the note would give the better side away.
     computed = [text] if changed else [equation.left for equation in equations(text)]
     given = [number for part in computed for number in numbers(part) if number in known]
     if not given:

@@ -21,14 +21,13 @@ from me2sdk.train.pipeline.report import BuildReport, StageReport
 from me2sdk.train.pipeline.stages import Item, Outcome
 from me2sdk.train.pipeline.store import Failures, StageFile, locked
 from me2sdk.train.pipeline.work import NOTES, Planned, Work
+from me2sdk.train.progress import OnProgress, Progress
 
 __all__ = ["abuild_preferences", "build_preferences"]
 
 _log = logging.getLogger(__name__)
-_HOPELESS = 10  # failures of a model in a row, after which a stage asks it no more
-_FEW = 1000  # items without a call that are done sooner than processes of a cluster have started
-
-OnProgress = Callable[[str, int, int], None]
+_MAX_FAILURES = 10  # of a model in a row; a stage then stops asking it
+_FEW = 1000  # so many items without a call are done here before a cluster has started
 
 
 async def abuild_preferences(
@@ -46,7 +45,7 @@ async def abuild_preferences(
         files = await asyncio.to_thread(_open, config, stack)
         failures = stack.enter_context(Failures(folder / "failures.jsonl"))
         work = Work(config, prompts, files)
-        build = _Build(work, failures, models or {}, on_progress or _silent)
+        build = _Build(work, failures, models or {}, on_progress)
         stack.enter_context(cluster(config, models or {}) if config.engine == "ray" else nullcontext())
         await build.stage("candidates", work.candidates)
         await build.stage("verify", work.checks)
@@ -61,20 +60,20 @@ def build_preferences(
 ) -> BuildReport:
     """Build preference data (paper §5.1, App. F): sample traces, verify, annotate, judge, keep what is consistent.
 
-    Each stage appends what it finishes to a file of its own in ``output/stages``, at once and safely on disk. However
-    a run ends, the next one into the same folder goes on from there, and once all is done the files for users are the
-    same, byte for byte, as those of a run that nothing disturbed (as far as the models answer the same). More
-    prompts, samples or pairs and another budget are fine for the next run; a change of what finished records depend
-    on is refused.
+    Each stage appends what it finishes to its own file in ``output/stages``, at once and safely on disk. However a
+    run ends, the next one into the same folder continues from there. Once all is done, the files for users are the
+    same, byte for byte, as those of a run that nothing disturbed (as far as the models answer the same). The next run
+    may have more prompts, samples or pairs and another budget; a change of what finished records depend on is
+    refused.
 
     An item that fails is recorded in ``stages/failures.jsonl``, costs the others nothing, and is tried again by the
     next run.
 
     Args:
         config: the settings; `load_config` reads them from YAML.
-        models: models that stand in for names in the settings, by name: a function, a ``litellm.Router``, or an
+        models: models that replace names in the settings, by name: a function, a ``litellm.Router``, or an
             `LLM`, whose own limits then hold. Only with ``engine: asyncio``.
-        on_progress: called with a stage's name, and how many of its items are done, and how many there are.
+        on_progress: called with a `Progress` as a stage begins and after each of its items.
 
     Returns:
         A `BuildReport`. In the folder are then ``train`` and ``validation`` as ``.jsonl`` and ``.parquet``, which
@@ -85,10 +84,6 @@ def build_preferences(
             finished before is kept.
     """
     return run_sync(abuild_preferences(config, models=models, on_progress=on_progress))
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 def _open(config: DataConfig, stack: ExitStack) -> dict[Stage, StageFile]:
@@ -102,21 +97,21 @@ def _open(config: DataConfig, stack: ExitStack) -> dict[Stage, StageFile]:
 
 
 class _Build:
-    """Runs stages and keeps account of them.
+    """Runs stages and keeps their reports.
 
     Attributes:
         reports: of the stages so far.
     """
 
     def __init__(
-        self, work: Work, failures: Failures, models: Mapping[str, Any], on_progress: OnProgress
+        self, work: Work, failures: Failures, models: Mapping[str, Any], on_progress: OnProgress | None
     ) -> None:
         self.reports: list[StageReport] = []
         self._work = work
         self._config = work.config
         self._failures = failures
         self._models = models
-        self._tell = on_progress
+        self._on_progress = on_progress
         # One for all stages: it also knows of tokens that providers do not report.
         self._budget = budget_of(self._left())
 
@@ -144,6 +139,10 @@ class _Build:
             return run_on_ray(self._config, stage, items, self._left())
         return run_here(self._config, stage, items, self._budget, self._models)
 
+    def _report_progress(self, stage: Stage, done: int, total: int) -> None:
+        if self._on_progress:
+            self._on_progress(Progress(stage, done, total))
+
     async def stage(self, stage: Stage, plan: Callable[[], Iterator[Planned]]) -> None:
         """Do what a stage has left to do, and write each item as it is finished.
 
@@ -154,68 +153,70 @@ class _Build:
         file = self._work.files[stage]
         wanted = sum(1 for _ in plan())
         kept = sum(1 for planned in plan() if file.has(planned.key, planned.input))
-        account = _Account(stage)
+        rule = StopRule(stage)
         counts: Counter[str] = Counter()
         usage = Usage()
-        items = account.admitted(planned for planned in plan() if not file.has(planned.key, planned.input))
-        self._tell(stage, kept, wanted)
+        items = rule.admitted(planned for planned in plan() if not file.has(planned.key, planned.input))
+        self._report_progress(stage, kept, wanted)
         if kept < wanted:
             async with aclosing(self._start(stage, items, wanted - kept)) as outcomes:
                 async for item, outcome in outcomes:
-                    usage += outcome.usage + outcome.lost
-                    account.take(item, outcome)
-                    if outcome.lost.calls:
+                    usage += outcome.usage + outcome.wasted_usage
+                    rule.take(item, outcome)
+                    if outcome.wasted_usage.calls:
                         again = {"error": "BudgetExceeded", "message": "tried again when there was room"}
-                        self._failures.write(stage, item.key, {**again, "usage": outcome.lost.model_dump()})
+                        self._failures.write(
+                            stage, item.key, {**again, "usage": outcome.wasted_usage.model_dump()}
+                        )
                     if outcome.record is not None:
                         file.write(item.key, item.input, outcome.record)
                         counts["done"] += 1
-                    elif outcome.usage.calls or not outcome.broke:
+                    elif outcome.usage.calls or not outcome.over_budget:
                         failure = {**(outcome.failure or {}), "usage": outcome.usage.model_dump()}
                         self._failures.write(stage, item.key, failure)
                         counts["failed"] += 1
-                    self._tell(stage, kept + counts["done"], wanted)
+                    self._report_progress(stage, kept + counts["done"], wanted)
         left = wanted - kept - counts.total()
         report = StageReport(
-            stage=stage, wanted=wanted, kept=kept, left=left, stopped=account.reason, usage=usage, **counts
+            stage=stage, wanted=wanted, kept=kept, left=left, stopped=rule.reason, usage=usage, **counts
         )
         _log.info("%s: %s", stage, report)
         self.reports.append(report)
 
 
-class _Account:
-    """Decides whether going on makes sense: not without budget, and not with a model that always fails."""
+class StopRule:
+    """Decides whether to go on with a stage: not without budget, and not with a model that always fails."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._failed: Counter[str] = Counter()
         self._reasons: dict[str, str] = {}
-        self._broke = False
+        self._over_budget = False
 
     @property
     def reason(self) -> str | None:
         """Why items were left, or None."""
-        reasons = [*(["the budget is spent"] if self._broke else []), *self._reasons.values()]
+        reasons = [*(["the budget is spent"] if self._over_budget else []), *self._reasons.values()]
         return "; ".join(reasons) or None
 
     def admitted(self, planned: Iterator[Planned]) -> Iterator[Item]:
         """The items that are worth a try at the time when they are asked for."""
         for one in planned:
-            if self._broke:
+            if self._over_budget:
                 return
             if one.group not in self._reasons:
                 yield one.item()
 
     def take(self, item: Item, outcome: Outcome) -> None:
         """Learn from an outcome."""
-        self._broke = self._broke or outcome.broke
-        if outcome.broke:
+        self._over_budget = self._over_budget or outcome.over_budget
+        if outcome.over_budget:
             return
         self._failed[item.group] = 0 if outcome.record is not None else self._failed[item.group] + 1
-        if self._failed[item.group] == _HOPELESS:
+        if self._failed[item.group] == _MAX_FAILURES:
             who = item.group or f"the stage {self._stage}"
             message = (outcome.failure or {}).get("message", "")[:300]
             self._reasons[item.group] = (
-                f"{who} failed {_HOPELESS} times in a row, the last time so: {message}"
+                f"{who} failed {_MAX_FAILURES} times in a row, the last time so: {message}"
             )
             _log.warning("%s", self._reasons[item.group])

@@ -23,8 +23,8 @@ class Facts(NamedTuple):
         prompts: the prompts.
         pairs: what became of the pairs.
         splits: pairs and prompts of each split.
-        models: by model, how many candidates were sampled, came to an end, were right, were chosen, …
-        traces: traces that stand in pairs.
+        models: by model, how many candidates were sampled, were finished, were right, were chosen, …
+        traces: traces in pairs.
         steps: steps of the traces of the kept pairs, ascending.
         annotation_errors: steps that the annotator could not place.
         longer: kept pairs whose chosen side is the longer one.

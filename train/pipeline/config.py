@@ -11,12 +11,11 @@ from pydantic import Field, model_validator
 
 from me2sdk.annotate import prompt_name
 from me2sdk.judge import prompt_versions
-from me2sdk.llm import redaction
+from me2sdk.llm import without_secrets
 from me2sdk.prompts import load
-from me2sdk.schema import Question
-from me2sdk.train.config import Settings
+from me2sdk.schema import Question, Value
 
-__all__ = ["STAGES", "DataConfig", "ModelSettings", "Stage", "stage_settings"]
+__all__ = ["STAGES", "DataConfig", "ModelConfig", "Stage", "stage_settings"]
 
 Stage = Literal["candidates", "verify", "dags", "judge"]
 STAGES: tuple[Stage, ...] = ("candidates", "verify", "dags", "judge")
@@ -27,7 +26,7 @@ _PLACE = frozenset(
 )
 
 
-class ModelSettings(Settings):
+class ModelConfig(Value):
     """A model to ask.
 
     Attributes:
@@ -41,7 +40,7 @@ class ModelSettings(Settings):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class Sampler(ModelSettings):
+class SamplerConfig(ModelConfig):
     """A model whose traces are compared.
 
     Attributes:
@@ -55,15 +54,15 @@ class Sampler(ModelSettings):
         return self if self.name else self.model_copy(update={"name": self.model})
 
 
-class AnnotatorSettings(Settings):
+class AnnotatorConfig(Value):
     """How traces become DAGs.
 
     Attributes:
-        model: LiteLLM model string, or None for the local annotator, which asks nobody.
+        model: LiteLLM model string, or None for the local annotator, which asks no model.
         api_base: as for any model.
         params: as for any model.
-        samples: annotations a step, of which the majority counts.
-        window: steps a call.
+        samples: annotations per step, of which the majority counts.
+        window: steps per call.
     """
 
     model: str | None = None
@@ -73,7 +72,7 @@ class AnnotatorSettings(Settings):
     window: int = Field(1, ge=1)
 
 
-class JudgeSettings(ModelSettings):
+class JudgeConfig(ModelConfig):
     """The judge.
 
     Attributes:
@@ -86,7 +85,7 @@ class JudgeSettings(ModelSettings):
     early_stop: bool = False
 
 
-class PromptSettings(Settings):
+class PromptConfig(Value):
     """Where the questions come from.
 
     Attributes:
@@ -115,7 +114,7 @@ class PromptSettings(Settings):
         return self
 
 
-class SamplingSettings(Settings):
+class SamplingConfig(Value):
     """How candidates are sampled (paper App. G.4).
 
     Attributes:
@@ -124,7 +123,7 @@ class SamplingSettings(Settings):
         top_p: None for the provider's default.
         max_tokens: longest completion in tokens; a trace that reaches it is not used.
         seed: seed of the first sample, counted up for the others; None to send none, for providers that refuse it.
-        instruction: stands behind the question, so that the answer can be found.
+        instruction: added after the question, so that the answer can be found.
     """
 
     samples: int = Field(4, ge=1)
@@ -140,7 +139,7 @@ class SamplingSettings(Settings):
         return {name: value for name, value in given.items() if value is not None}
 
 
-class BudgetSettings(Settings):
+class BudgetConfig(Value):
     """The most that the whole data set may cost, earlier runs into the same folder included.
 
     Attributes:
@@ -158,7 +157,7 @@ class BudgetSettings(Settings):
         return self
 
 
-class RaySettings(Settings):
+class RayConfig(Value):
     """The cluster of ``engine: ray``.
 
     Attributes:
@@ -170,15 +169,15 @@ class RaySettings(Settings):
     workers: int = Field(2, ge=1)
 
 
-class Assumptions(Settings):
-    """What ``--dry-run`` takes for granted of traces that nobody has seen yet.
+class Assumptions(Value):
+    """What ``--dry-run`` assumes about traces that do not exist yet.
 
     Attributes:
         right: share of candidates that are finished and right.
         steps: steps of a trace.
         step_tokens: tokens of a step.
-        annotation_tokens: tokens that an annotator writes a step.
-        judgement_tokens: tokens that a judge or verifier writes a call.
+        annotation_tokens: tokens that an annotator writes per step.
+        judgement_tokens: tokens that a judge or verifier writes per call.
     """
 
     right: float = Field(0.5, ge=0, le=1)
@@ -188,7 +187,7 @@ class Assumptions(Settings):
     judgement_tokens: int = Field(200, ge=1)
 
 
-class DataConfig(Settings):
+class DataConfig(Value):
     """Settings of `build_preferences` (paper §5.1, App. F, G.4, G.5).
 
     Attributes:
@@ -209,26 +208,26 @@ class DataConfig(Settings):
         max_concurrency: calls in flight at most, of all models together.
         timeout: seconds that one try of a call may take.
         budget: a limit on spending, or None.
-        assume: what an estimate takes for granted.
+        assume: what an estimate assumes.
     """
 
     output: Path
-    prompts: PromptSettings
-    models: tuple[Sampler, ...] = Field(min_length=1)
-    sampling: SamplingSettings = SamplingSettings()
-    verifier: ModelSettings | None = None
-    annotator: AnnotatorSettings = AnnotatorSettings()
-    judge: JudgeSettings
+    prompts: PromptConfig
+    models: tuple[SamplerConfig, ...] = Field(min_length=1)
+    sampling: SamplingConfig = SamplingConfig()
+    verifier: ModelConfig | None = None
+    annotator: AnnotatorConfig = AnnotatorConfig()
+    judge: JudgeConfig
     max_pairs: int = Field(4, ge=1)
     validation: float = Field(0.05, ge=0, le=1)
     seed: int = 0
     licence: str = ""
     params: dict[str, Any] = Field(default_factory=dict)
     engine: Literal["asyncio", "ray"] = "asyncio"
-    ray: RaySettings = RaySettings()
+    ray: RayConfig = RayConfig()
     max_concurrency: int = Field(16, ge=1)
     timeout: float = Field(600.0, gt=0)
-    budget: BudgetSettings | None = None
+    budget: BudgetConfig | None = None
     assume: Assumptions = Assumptions()
 
     @model_validator(mode="after")
@@ -238,15 +237,15 @@ class DataConfig(Settings):
             raise ValueError("two models have the same name; give each a name of its own")
         return self
 
-    def call_params(self, role: ModelSettings | AnnotatorSettings) -> dict[str, Any]:
+    def call_params(self, role: ModelConfig | AnnotatorConfig) -> dict[str, Any]:
         """Parameters of a model's calls, its place included."""
         given = {**self.params, **({"api_base": role.api_base} if role.api_base else {}), **role.params}
         return {name: value for name, value in given.items() if value is not None}
 
-    def described(self, role: ModelSettings | AnnotatorSettings, **more: Any) -> dict[str, Any]:
+    def described(self, role: ModelConfig | AnnotatorConfig, **more: Any) -> dict[str, Any]:
         """What the answers of a model depend on: no keys, and not where it is served."""
         params = {
-            name: v for name, v in redaction.without(self.call_params(role)).items() if name not in _PLACE
+            name: v for name, v in without_secrets(self.call_params(role)).items() if name not in _PLACE
         }
         return {"model": role.model, **more, **params}
 
@@ -291,7 +290,7 @@ def stage_settings(config: DataConfig, stage: Stage) -> dict[str, Any]:
 
 
 def asked(question: Question, instruction: str) -> Question:
-    """What a candidate's model is sent: the question with the instruction behind it."""
+    """What a candidate's model is sent: the question with the instruction after it."""
     if not instruction:
         return question
     if isinstance(question, str):

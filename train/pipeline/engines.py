@@ -23,7 +23,7 @@ async def run_here(
 ) -> AsyncGenerator[tuple[Item, Outcome], None]:
     """Run items side by side, at most ``max_concurrency`` at once; yield each as it is done.
 
-    Items are drawn as there is room for them, so that whoever makes them can stop early.
+    Items are taken as there is room for them, so that the caller can stop early.
     """
     worker = Worker(config, stage, budget, models)
 

@@ -1,7 +1,7 @@
 """What a build will cost, before anything is spent.
 
 The calls for DAGs and judgements are not guessed: one made-up trace and pair goes through the real code, with a
-stand-in for the model that answers at once and counts.
+simulated model that answers at once and counts.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from statistics import median_low
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk._sync import run_sync
 from me2sdk._tracing import silence
 from me2sdk.annotate import aparse_dag
-from me2sdk.cost import Lengths, StandIn, filler
+from me2sdk.cost import Lengths, SimulatedModel, filler
 from me2sdk.dag import DAGBuilder, ReasoningDAG
 from me2sdk.judge import ajudge_pair
-from me2sdk.llm import LLM, Prices, TokenCounter, prices as token_prices, rehearse
-from me2sdk.schema import Message, Question, Step, Usage, question_text
-from me2sdk.train.pipeline.config import AnnotatorSettings, Assumptions, DataConfig, ModelSettings, asked
+from me2sdk.llm import LLM, Prices, TokenCounter, dry_run, prices_of
+from me2sdk.schema import Message, Question, Step, Usage, Value, question_text
+from me2sdk.train.pipeline.config import AnnotatorConfig, Assumptions, DataConfig, ModelConfig, asked
 from me2sdk.train.pipeline.pairs import Usable, choose_pairs
 from me2sdk.train.pipeline.questions import read_prompts
 from me2sdk.verify import averify_answer
@@ -30,14 +28,10 @@ __all__ = ["BuildEstimate", "StageEstimate", "aestimate_build", "estimate_build"
 
 _COUNTED = 1000  # questions that are counted word by word
 # Who is asked, calls, tokens sent and received.
-_Work = tuple[DataConfig, ModelSettings | AnnotatorSettings | None, int, int, int]
+_Work = tuple[DataConfig, ModelConfig | AnnotatorConfig | None, int, int, int]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StageEstimate(_Value):
+class StageEstimate(Value):
     """What a stage will take.
 
     Attributes:
@@ -57,7 +51,7 @@ class StageEstimate(_Value):
     usd: float | None
 
 
-class BuildEstimate(_Value):
+class BuildEstimate(Value):
     """What a build from its beginning will take.
 
     Attributes:
@@ -82,8 +76,8 @@ class BuildEstimate(_Value):
         )
 
 
-def _nobody(messages: list[Message], **params: Any) -> str:
-    raise AssertionError("an estimate asks nobody")
+def _no_model(messages: list[Message], **params: Any) -> str:
+    raise AssertionError("an estimate asks no model")
 
 
 class _Counter:
@@ -95,10 +89,10 @@ class _Counter:
 
     async def count(self, work: Callable[[LLM], Awaitable[Any]]) -> Usage:
         """The usage of ``work``, which gets a model that answers at once."""
-        double = await rehearse(LLM(_nobody), StandIn(self._lengths), self._tokens)
+        dry = await dry_run(LLM(_no_model), SimulatedModel(self._lengths), self._tokens)
         with silence():
-            await work(double.llm)
-        return double.llm.usage
+            await work(dry.llm)
+        return dry.llm.usage
 
     def questions(self, questions: Sequence[Question]) -> int:
         """Tokens of some questions; of many, a thousand are counted."""
@@ -150,8 +144,10 @@ async def aestimate_build(config: DataConfig) -> BuildEstimate:
     steps = [filler(assume.step_tokens)] * assume.steps
     one = Usage()
     if config.annotator.model:
-        how = {"samples": config.annotator.samples, "window": config.annotator.window}
-        one = await counter.count(lambda llm: aparse_dag(steps, question=text, model=llm, **how))
+        samples, window = config.annotator.samples, config.annotator.window
+        one = await counter.count(
+            lambda llm: aparse_dag(steps, question=text, model=llm, samples=samples, window=window)
+        )
     count = len(prompts) * traces
     stages.append(await _priced("dags", count, [_times(count, one, config, config.annotator)]))
 
@@ -180,9 +176,7 @@ def estimate_build(config: DataConfig) -> BuildEstimate:
     return run_sync(aestimate_build(config))
 
 
-def _times(
-    count: int, one: Usage, config: DataConfig, role: ModelSettings | AnnotatorSettings | None
-) -> _Work:
+def _times(count: int, one: Usage, config: DataConfig, role: ModelConfig | AnnotatorConfig | None) -> _Work:
     """The work of one model on ``count`` items that are like each other."""
     return (
         config,
@@ -203,7 +197,7 @@ async def _priced(
     for config, role, calls, prompt, completion in work:
         price: Prices | None = Prices(0.0, 0.0)
         if calls and role is not None and role.model:
-            price = await asyncio.to_thread(token_prices, role.model, config.call_params(role))
+            price = await asyncio.to_thread(prices_of, role.model, config.call_params(role))
         cost = None if price is None else price.prompt * prompt + price.completion * completion
         usd = None if usd is None or cost is None else usd + cost
     return StageEstimate(
@@ -238,20 +232,20 @@ def _made_up(steps: list[str]) -> ReasoningDAG:
 
 def _assumptions(config: DataConfig, written: int, traces: int, pairs: int) -> list[str]:
     assume = config.assume
-    told = [
-        f"{assume.right:.0%} of the candidates are finished and right, which gives {traces} traces in {pairs} pairs a "
-        "prompt",
+    lines = [
+        f"{assume.right:.0%} of the candidates are finished and right, which gives {traces} traces in {pairs} pairs "
+        "per prompt",
         f"a candidate has {assume.steps} steps of {assume.step_tokens} tokens, but at most {written} tokens",
     ]
     if config.verifier:
-        told.append(f"the verifier is asked about the other {1 - assume.right:.0%}")
+        lines.append(f"the verifier is asked about the other {1 - assume.right:.0%}")
     if config.annotator.model:
-        told.append(f"an annotator writes {assume.annotation_tokens} tokens a step")
-    told.append(
-        f"a judge{' or verifier' if config.verifier else ''} writes {assume.judgement_tokens} tokens a call, and "
+        lines.append(f"an annotator writes {assume.annotation_tokens} tokens per step")
+    lines.append(
+        f"a judge{' or verifier' if config.verifier else ''} writes {assume.judgement_tokens} tokens per call, and "
         f"{Lengths().summary} for each part of a trace that it sums up"
     )
-    told.append("tokens are those of OpenAI's cl100k; every call is answered at once, and readably")
+    lines.append("tokens are those of OpenAI's cl100k; every call is answered at once, and readably")
     if config.judge.early_stop:
-        told.append("early_stop saves nothing")
-    return told
+        lines.append("early_stop saves nothing")
+    return lines

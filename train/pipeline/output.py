@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
+from me2sdk._paths import atomic_write
 from me2sdk.schema import Trace, Usage
 from me2sdk.train.data import Preference, question_key, split_by_question, write_preferences
 from me2sdk.train.pipeline.card import Facts, card
@@ -33,9 +34,8 @@ def write_output(work: Work, pairs: list[Pair], reports: tuple[StageReport, ...]
     counts = Counter("kept" if label in ("a", "b") else label for label in labels)
     pair_counts = PairCounts(chosen=len(pairs), **counts)
     text = card(work.config, _facts(work, pairs, kept, pair_counts, sides))
-    draft = output / "README.md.part"
-    draft.write_text(text, "utf-8")
-    draft.replace(output / "README.md")
+    with atomic_write(output / "README.md") as draft:
+        draft.write_text(text, "utf-8")
     return BuildReport(
         output=output,
         prompts=len(work.prompts.prompts),

@@ -1,4 +1,4 @@
-"""Which traces of a prompt are compared with each other (paper App. F: at most four pairs a prompt)."""
+"""Which traces of a prompt are compared with each other (paper App. F: at most four pairs per prompt)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Usable(NamedTuple):
     digest: str
 
 
-def choose_pairs(prompt: str, traces: Sequence[Usable], most: int, seed: int) -> list[tuple[str, str]]:
+def choose_pairs(prompt: str, traces: Sequence[Usable], count: int, seed: int) -> list[tuple[str, str]]:
     """Choose pairs of traces of one prompt.
 
     The pairs are taken one after another, each time one whose traces, whose models and whose difference in length
@@ -40,11 +40,11 @@ def choose_pairs(prompt: str, traces: Sequence[Usable], most: int, seed: int) ->
     Args:
         prompt: key of the prompt.
         traces: its finished, right traces.
-        most: how many pairs at most.
+        count: how many pairs at most.
         seed: of the chance.
 
     Returns:
-        keys of the two traces of each pair, in alphabetical order.
+        Keys of the two traces of each pair, in alphabetical order.
     """
     known = sorted(traces)
     possible = [pair for pair in combinations(known, 2) if pair[0].digest != pair[1].digest]
@@ -55,8 +55,8 @@ def choose_pairs(prompt: str, traces: Sequence[Usable], most: int, seed: int) ->
     chance.shuffle(possible)
     chosen: list[tuple[str, str]] = []
     used: Counter[str | int] = Counter()
-    while possible and len(chosen) < most:
-        pair = min(possible, key=lambda pair: _wear(pair, band[pair], used))
+    while possible and len(chosen) < count:
+        pair = min(possible, key=lambda pair: _use_count(pair, band[pair], used))
         possible.remove(pair)
         used[band[pair]] += 1
         used.update(name for trace in pair for name in (trace.key, f"model {trace.model}"))
@@ -64,6 +64,6 @@ def choose_pairs(prompt: str, traces: Sequence[Usable], most: int, seed: int) ->
     return chosen
 
 
-def _wear(pair: tuple[Usable, Usable], band: int, used: Counter[str | int]) -> tuple[int, int, int]:
+def _use_count(pair: tuple[Usable, Usable], band: int, used: Counter[str | int]) -> tuple[int, int, int]:
     models = sum(used[f"model {trace.model}"] for trace in pair)
     return sum(used[trace.key] for trace in pair), models, used[band]

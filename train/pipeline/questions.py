@@ -11,7 +11,7 @@ from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Question, question_text
 from me2sdk.traces import clean, last_answer
 from me2sdk.train.data import read_records
-from me2sdk.train.pipeline.config import PromptSettings
+from me2sdk.train.pipeline.config import PromptConfig
 
 __all__ = ["Prompt", "Prompts", "read_prompts"]
 
@@ -46,7 +46,7 @@ class Prompts(NamedTuple):
     repeated: int
 
 
-def read_prompts(settings: PromptSettings) -> Prompts:
+def read_prompts(settings: PromptConfig) -> Prompts:
     """Read the prompts.
 
     Raises:
@@ -93,5 +93,5 @@ def _reference(value: Any) -> str:
     return answer if len(answer) <= _LONGEST else ""
 
 
-def _records(settings: PromptSettings) -> Iterator[dict[str, Any]]:
+def _records(settings: PromptConfig) -> Iterator[dict[str, Any]]:
     yield from (record for _, record in read_records(str(settings.source), settings.split, settings.subset))

@@ -23,7 +23,7 @@ __all__ = ["Limits", "budget_of", "cluster", "run_on_ray"]
 Limits = dict[str, float]
 """What may still be spent, by ``usd`` and ``tokens``; empty for no limit."""
 
-_WAVE = 4096  # items that are handed to the cluster at once: their traces stand in its memory
+_WAVE = 4096  # items that are handed to the cluster at once: it holds their traces in memory
 
 
 def budget_of(limits: Limits) -> Budget | None:
@@ -72,21 +72,19 @@ async def run_on_ray(
     Each of the workers gets an equal share of ``max_concurrency`` and of what is left of the budget, since
     processes cannot share one; so a worker may have to stop while another still has something left.
     """
-    Worker(
-        config, stage, budget_of(limits)
-    )  # what is wrong with the settings is better raised here than there
+    Worker(config, stage, budget_of(limits))  # wrong settings are better reported here than by a worker
     while wave := list(islice(items, _WAVE)):
         items_of = {item.key: item._replace(payload={}) for item in wave}
         results = _map(config, stage, [json.dumps(item) for item in wave], limits)
         del wave
         try:
             # In a thread, since the next result may take minutes and others use this event loop.
-            while (told := await asyncio.to_thread(next, results, None)) is not None:
-                if "settings" in told:
-                    raise ConfigurationError(told["settings"])
-                item = items_of[told.pop("key")]
-                spent = {name: Usage.model_validate(told[name]) for name in ("usage", "lost")}
-                yield item, Outcome(**{**told, **spent})
+            while (answer := await asyncio.to_thread(next, results, None)) is not None:
+                if "configuration_error" in answer:
+                    raise ConfigurationError(answer["configuration_error"])
+                item = items_of[answer.pop("key")]
+                spent = {name: Usage.model_validate(answer[name]) for name in ("usage", "wasted_usage")}
+                yield item, Outcome(**{**answer, **spent})
         finally:
             with contextlib.suppress(ValueError):  # cancelled, and the thread still waits inside of it
                 results.close()
@@ -111,7 +109,7 @@ def _map(
         num_cpus=0,  # it mostly waits for servers
     )
     for batch in mapped.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0):
-        yield from map(json.loads, batch.column("told").to_pylist())
+        yield from map(json.loads, batch.column("outcome").to_pylist())
 
 
 class RayWorker:
@@ -134,6 +132,6 @@ class RayWorker:
         try:
             outcome = await self._worker.run(item)
         except ConfigurationError as error:
-            return {"told": json.dumps({"settings": str(error)})}
-        spent = {"usage": outcome.usage.model_dump(), "lost": outcome.lost.model_dump()}
-        return {"told": json.dumps({**outcome._asdict(), **spent, "key": item.key})}
+            return {"outcome": json.dumps({"configuration_error": str(error)})}
+        spent = {"usage": outcome.usage.model_dump(), "wasted_usage": outcome.wasted_usage.model_dump()}
+        return {"outcome": json.dumps({**outcome._asdict(), **spent, "key": item.key})}

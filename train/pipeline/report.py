@@ -1,21 +1,15 @@
-"""What a build tells: each stage's progress, and what came out in the end."""
+"""Reports of a build: each stage, and the result."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
-from me2sdk.schema import Usage
+from me2sdk.schema import Usage, Value
 
 __all__ = ["BuildReport", "PairCounts", "StageReport"]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StageReport(_Value):
+class StageReport(Value):
     """One stage of a build.
 
     Attributes:
@@ -39,7 +33,7 @@ class StageReport(_Value):
     usage: Usage = Usage()
 
 
-class PairCounts(_Value):
+class PairCounts(Value):
     """What became of the pairs that were chosen.
 
     Attributes:
@@ -59,7 +53,7 @@ class PairCounts(_Value):
     missing: int = 0
 
 
-class BuildReport(_Value):
+class BuildReport(Value):
     """What `build_preferences` returns.
 
     Attributes:

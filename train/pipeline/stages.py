@@ -19,7 +19,7 @@ from me2sdk.judge import PairVerdict, ajudge_pair
 from me2sdk.llm import LLM, Budget, Generation
 from me2sdk.schema import Failure, Question, Trace, Usage, Vote
 from me2sdk.traces import is_cut_off
-from me2sdk.train.pipeline.config import AnnotatorSettings, DataConfig, ModelSettings, Stage, asked
+from me2sdk.train.pipeline.config import AnnotatorConfig, DataConfig, ModelConfig, Stage, asked
 from me2sdk.train.pipeline.store import usage_record
 from me2sdk.verify import averify_answer
 
@@ -51,28 +51,28 @@ class Outcome(NamedTuple):
         record: the result, or None where there is none.
         failure: why there is none: the error's class and message.
         usage: what it cost.
-        broke: whether the budget was what stopped it.
-        lost: what an earlier try cost, which the budget had stopped.
+        over_budget: whether the budget stopped it.
+        wasted_usage: what an earlier try cost that the budget had stopped.
     """
 
     record: dict[str, Any] | None
     failure: dict[str, str] | None
     usage: Usage
-    broke: bool = False
-    lost: Usage = Usage()
+    over_budget: bool = False
+    wasted_usage: Usage = Usage()
 
 
-class _Watched(LLM):
-    """A session that remembers calls that failed for good, also where a verb goes on without them.
+class _FailureRecorder(LLM):
+    """A session that records calls that failed for good, even where a verb continues without them.
 
-    A verdict that lacks votes since a server was away is not what the same pair gets on a good day, so it
-    must not count as finished.
+    A verdict that lacks votes because a server was down is not the verdict that the pair gets when the server works,
+    so it must not count as finished.
     """
 
     failed: list[Exception]
 
     @classmethod
-    def of(cls, llm: LLM) -> _Watched:
+    def of(cls, llm: LLM) -> _FailureRecorder:
         view = cls.__new__(cls)
         vars(view).update(vars(llm.session()))
         view.failed = []  # sessions of this one are copies, and share the list
@@ -102,7 +102,7 @@ class Worker:
         config: the settings.
         stage: the stage.
         budget: what may still be spent, or None.
-        models: models that stand in for names in the settings: functions, routers, or `LLM` objects.
+        models: models that replace names in the settings: functions, routers, or `LLM` objects.
 
     Raises:
         ConfigurationError: the settings of a model cannot work.
@@ -120,7 +120,7 @@ class Worker:
         self._budget = budget
         self._models = models or {}
         self._samplers = {model.name: model for model in config.models}
-        roles: dict[Stage, Mapping[str, ModelSettings | AnnotatorSettings | None]] = {
+        roles: dict[Stage, Mapping[str, ModelConfig | AnnotatorConfig | None]] = {
             "candidates": self._samplers,
             "verify": {"": config.verifier},
             "dags": {"": config.annotator if config.annotator.model else None},
@@ -129,11 +129,11 @@ class Worker:
         self._llms = {name: self._open(role) for name, role in roles[stage].items() if role is not None}
         self._running = 0
         self._alone = False
-        self._known = False  # whether any item has come to its end; the most that one took so far:
+        self._known = False  # whether any item is finished; the most that one took so far:
         self._tokens, self._usd = 0, 0.0
         self._changed = asyncio.Condition()
 
-    def _open(self, role: ModelSettings | AnnotatorSettings) -> LLM:
+    def _open(self, role: ModelConfig | AnnotatorConfig) -> LLM:
         assert role.model is not None
         model = self._models.get(role.model, role.model)
         if isinstance(model, LLM):
@@ -170,17 +170,17 @@ class Worker:
             self._learn(outcome.usage)
         finally:
             self._running -= 1
-            await self._tell()
-        if not outcome.broke:
+            await self._notify()
+        if not outcome.over_budget:
             return outcome
         async with self._changed:
             await self._changed.wait_for(lambda: not self._alone and not self._running)
             self._alone = True
         try:
-            return (await self._try(item))._replace(lost=outcome.usage)
+            return (await self._try(item))._replace(wasted_usage=outcome.usage)
         finally:
             self._alone = False
-            await self._tell()
+            await self._notify()
 
     def _room(self) -> bool:
         """Whether one more item can be expected to stay within the budget."""
@@ -202,12 +202,12 @@ class Worker:
         self._tokens = max(self._tokens, usage.total_tokens or 0)
         self._usd = max(self._usd, usage.cost or 0.0)
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
     async def _try(self, item: Item) -> Outcome:
-        llm = _Watched.of(self._llms[item.group]) if item.group in self._llms else None
+        llm = _FailureRecorder.of(self._llms[item.group]) if item.group in self._llms else None
         work = {
             "candidates": self._candidate,
             "verify": self._verify,
@@ -226,11 +226,11 @@ class Worker:
             error = caught
         usage = llm.usage if llm else Usage()
         failed = llm.failed if llm else []
-        broke = any(isinstance(one, BudgetExceeded) for one in (*failed, error))
+        over_budget = any(isinstance(one, BudgetExceeded) for one in (*failed, error))
         error = failed[0] if failed else error
         if error is not None:
             failure = {"error": type(error).__name__, "message": str(error)[:2000]}
-            return Outcome(None, failure, usage, broke)
+            return Outcome(None, failure, usage, over_budget)
         assert record is not None
         return Outcome({**record, "usage": usage_record(usage)}, None, usage)
 
@@ -274,6 +274,7 @@ class Worker:
         return {"dag": stored, "digest": fingerprint(json.dumps(stored))}
 
     async def _judge(self, item: Item, llm: LLM | None) -> dict[str, Any]:
+        assert llm is not None  # this stage always has a judge
         dags = [ReasoningDAG.model_validate(dag) for dag in item.payload["dags"]]
         settings = self._config.judge
         try:

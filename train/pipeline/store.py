@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
-from me2sdk._jsonl import JsonlLog, changes
+from me2sdk._jsonl import JsonlStore, refuse_changes
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Usage
 
@@ -38,7 +38,7 @@ def read_usage(record: Mapping[str, Any]) -> Usage:
     return Usage.model_validate(record.get("usage") or {})
 
 
-class StageFile:
+class StageFile(JsonlStore):
     """The records of one stage by key. Only an index is held in memory, since traces may take many gigabytes.
 
     Args:
@@ -51,42 +51,33 @@ class StageFile:
         ConfigurationError: the file was written with other settings, or is not of this kind.
     """
 
+    other = "another output folder"
+
     def __init__(self, path: Path, stage: str, settings: Mapping[str, Any], note: Any) -> None:
-        self.path = path
         self.spent = Usage()
-        """Usage of all records, those included that nobody needs any more."""
+        """Usage of all records, those that are no longer needed included."""
+        self.foreign = f"the stage {stage!r} did not write"
         self._stage = stage
         self._settings = json.loads(json.dumps(settings))
         self._note = note
         self._index: dict[str, _Entry] = {}
-        self._log = JsonlLog(path, self._take)
+        super().__init__(path)
         try:
             if path.stat().st_size == 0:
-                self._log.append({"stage": stage, "settings": self._settings})
-            self._file = path.open("rb")
+                self.append({"stage": stage, "settings": self._settings})
+            self._reader = path.open("rb")
         except BaseException:
-            self._log.close()
+            super().close()
             raise
 
-    def _take(self, line: bytes, place: int) -> None:
-        try:
-            record = json.loads(line)
-            if place == 0:
-                known = record["stage"] == self._stage and isinstance(record["settings"], dict)
-            else:
-                self._add(record, place, len(line))
-                known = True
-        except (ValueError, KeyError, TypeError):
-            known = False
-        if not known:
-            raise ConfigurationError(
-                f"{self.path} holds lines that the stage {self._stage!r} did not write. Give another output folder."
-            )
-        if place == 0 and record["settings"] != self._settings:
-            raise ConfigurationError(
-                f"{self.path} was written with other settings ({changes(record['settings'], self._settings)}). "
-                "Go on with the same ones or give another output folder."
-            )
+    def take(self, record: dict[str, Any], place: int, length: int) -> None:
+        """Take up a record; the first line names the stage and its settings."""
+        if place:
+            self._add(record, place, length)
+            return
+        if record["stage"] != self._stage:
+            raise ValueError
+        refuse_changes(f"{self.path} was written", record["settings"], self._settings, self.other)
 
     def _add(self, record: dict[str, Any], place: int, length: int) -> None:
         usage = read_usage(record)
@@ -110,52 +101,43 @@ class StageFile:
     def read(self, key: str) -> dict[str, Any]:
         """A record."""
         entry = self._index[key]
-        self._file.seek(entry.place)
-        record: dict[str, Any] = json.loads(self._file.read(entry.length))
+        self._reader.seek(entry.place)
+        record: dict[str, Any] = json.loads(self._reader.read(entry.length))
         return record
 
     def write(self, key: str, input: str, record: Mapping[str, Any]) -> None:
         """Append a record."""
         full = {"key": key, "input": input, **record}
-        self._add(full, *self._log.append(full))
+        self._add(full, *self.append(full))
 
     def close(self) -> None:
         """Close the file."""
-        self._log.close()
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+        super().close()
+        self._reader.close()
 
 
-class Failures:
+class Failures(JsonlStore):
     """A log of what did not work. It stops nothing from being tried again; what it cost counts.
 
     Args:
         path: the file.
     """
 
+    foreign = "no build wrote"
+    other = "another output folder"
+
     def __init__(self, path: Path) -> None:
         self.spent = Usage()
-        self._log = JsonlLog(path, self._take)
+        super().__init__(path)
 
-    def _take(self, line: bytes, place: int) -> None:
-        with suppress(ValueError):
-            self.spent += read_usage(json.loads(line))
+    def take(self, record: dict[str, Any], place: int, length: int) -> None:
+        """Count what a failure cost."""
+        self.spent += read_usage(record)
 
     def write(self, stage: str, key: str, failure: Mapping[str, Any]) -> None:
         """Append a failure."""
-        self._log.append({"stage": stage, "key": key, **failure})
+        self.append({"stage": stage, "key": key, **failure})
         self.spent += read_usage(failure)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._log.close()
 
 
 @contextmanager

@@ -97,7 +97,7 @@ class Work:
                 yield Planned(key, model, "", lambda payload=payload: payload)  # type: ignore[misc]
 
     def finished(self, prompt: Prompt) -> Iterator[tuple[str, str, CandidateNote]]:
-        """Key, model and note of the candidates of a prompt that came to an end."""
+        """Key, model and note of the candidates of a prompt that are finished."""
         for key, model, _ in self.keys(prompt):
             if self.files["candidates"].has(key, ""):
                 note: CandidateNote = self.files["candidates"].note(key)

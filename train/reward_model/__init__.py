@@ -8,30 +8,20 @@ from me2sdk._lazy import lazy
 
 if TYPE_CHECKING:
     from me2sdk.train.reward_model.config import (
-        LoraSettings as LoraSettings,
         RewardModelConfig as RewardModelConfig,
         RewardModelReport as RewardModelReport,
     )
     from me2sdk.train.reward_model.quantize import quantize_checkpoint as quantize_checkpoint
     from me2sdk.train.reward_model.train import train_reward_model as train_reward_model
-    from me2sdk.train.reward_model.trainer import (
-        LogFile as LogFile,
-        complete_checkpoint as complete_checkpoint,
-    )
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "config": (
-            "LoraSettings",
             "RewardModelConfig",
             "RewardModelReport",
         ),
         "quantize": ("quantize_checkpoint",),
         "train": ("train_reward_model",),
-        "trainer": (
-            "LogFile",
-            "complete_checkpoint",
-        ),
     },
 )

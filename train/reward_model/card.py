@@ -20,7 +20,7 @@ _PLACES = {
     "train",
     "validation",
     "threads",
-}  # of this machine, or told elsewhere
+}  # of this machine, or stated elsewhere
 
 
 def model_card(config: RewardModelConfig, report: RewardModelReport, data: TokenizedPairs) -> str:
@@ -42,7 +42,7 @@ def model_card(config: RewardModelConfig, report: RewardModelReport, data: Token
         "reasoning as plain text, without a chat template, and gives one number without bounds; higher is better.",
         f'```python\nfrom me2sdk import TRMScorer\n\nTRMScorer("{name}").score(question, traces)\n```',
         "## Data",
-        "In how many pairs the better (chosen) side has more tokens, or fewer, tells how far length alone would go.",
+        "In how many pairs the better (chosen) side has more tokens, or fewer, shows how far length alone would get.",
         _table(["split", "source", "category", "pairs", "chosen longer", "chosen shorter"], _data_rows(data)),
         _left_out(report),
         "## Training",
@@ -83,7 +83,7 @@ def _table(head: list[str], rows: Iterable[list[str]]) -> str:
 def _data_rows(data: TokenizedPairs) -> Iterable[list[str]]:
     for split, sources in data.counts.items():
         for source, categories in sources.items():
-            # The name of a local file says enough; where it lay is nobody's business.
+            # The name of a local file says enough; where it lies is private.
             shown = Path(source).name if Path(source).exists() else source
             for category, count in categories.items():
                 longer, shorter = (

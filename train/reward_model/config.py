@@ -4,42 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from me2sdk.train.config import Settings
+from me2sdk.schema import Value
+from me2sdk.train.config import LoraConfig
 
-__all__ = ["Curve", "LoraSettings", "PairAccuracy", "RewardModelConfig", "RewardModelReport"]
-
-
-class LoraSettings(Settings):
-    """Low-rank adapters beside frozen weights; the score head is always trained in full.
-
-    Attributes:
-        r: rank.
-        alpha: scale; what an adapter adds is multiplied by ``alpha / r``.
-        dropout: share of an adapter's inputs that is zeroed while training.
-        targets: names of linear layers that get an adapter (["q_proj", "v_proj"]), or "all-linear".
-        layers: numbers of the transformer blocks that get adapters, None for all. With only the upper ones,
-            the backward pass skips those below the lowest.
-    """
-
-    r: int = Field(16, ge=1)
-    alpha: float = Field(32.0, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    targets: list[str] | Literal["all-linear"] = "all-linear"
-    layers: list[int] | None = None
+__all__ = ["Curve", "PairAccuracy", "RewardModelConfig", "RewardModelReport"]
 
 
-class RewardModelConfig(Settings):
+class RewardModelConfig(Value):
     """How a reward model is trained (paper §5.1, App. G.1).
 
     Attributes:
         base: what to start from: the hub name or folder of a language model or a reward model, or "smollm2"
-            for SmolLM2-135M-Instruct from wherever it is at hand.
+            for SmolLM2-135M-Instruct from this machine or the hub.
         base_name: the name of the base that an exported adapter records, where ``base`` is a folder of this
             machine.
         blocks: how many transformer blocks of the base to keep, from the first on; None for all. The middle of a
-            small model may tell as much as its end, and costs less.
+            small model may be as good as its end, and costs less.
         output: folder for everything that comes out.
         train: sources of pairs, as `read_preferences` takes them.
         validation: sources of pairs to choose the checkpoint by; or a share of the questions in ``train`` to
@@ -50,9 +32,9 @@ class RewardModelConfig(Settings):
             released with it has 5e-6 (with weight decay 1e-3). Adapters want about 1e-4.
         warmup: share of the steps in which the learning rate rises.
         weight_decay: of AdamW.
-        batch_size: pairs a device in one forward pass.
-        gradient_accumulation: forward passes an optimizer step.
-        eval_batch_size: pairs a device in one forward pass of a validation.
+        batch_size: pairs per device in one forward pass.
+        gradient_accumulation: forward passes per optimizer step.
+        eval_batch_size: pairs per device in one forward pass of a validation.
         center_rewards_coefficient: weight of the term ``(r_chosen + r_rejected)^2`` that keeps rewards near 0;
             None for none.
         max_length: most tokens of question and trace. Pairs with a longer side are left out and counted.
@@ -89,7 +71,7 @@ class RewardModelConfig(Settings):
     max_left_out: float = Field(0.05, ge=0, le=1)
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     quantization: Literal["nf4"] | None = None
-    lora: LoraSettings | None = None
+    lora: LoraConfig | None = None
     merged: bool = False
     gradient_checkpointing: bool = False
     seed: int = 0
@@ -110,11 +92,7 @@ class RewardModelConfig(Settings):
         return self.model_dump(mode="json", exclude={"output", "threads"})
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PairAccuracy(_Value):
+class PairAccuracy(Value):
     """How often the better side of a pair gets the higher reward.
 
     Attributes:
@@ -128,7 +106,7 @@ class PairAccuracy(_Value):
     shorter_wins: float
 
 
-class Curve(_Value):
+class Curve(Value):
     """One validation of a run: its step, accuracy, loss (Bradley-Terry, without centring) and mean margin."""
 
     step: int
@@ -137,7 +115,7 @@ class Curve(_Value):
     margin: float
 
 
-class RewardModelReport(_Value):
+class RewardModelReport(Value):
     """What a run did.
 
     Attributes:

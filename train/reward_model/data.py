@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
-from pydantic import BaseModel, ConfigDict
 
 from me2sdk.errors import ConfigurationError
+from me2sdk.schema import Value
 from me2sdk.scorers import scoring_text, trace_text
 from me2sdk.train.data import Preference, read_preferences, split_by_question
 from me2sdk.train.reward_model.config import RewardModelConfig
@@ -32,11 +32,7 @@ _SCHEMA = pyarrow.schema(
 )
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PairCounts(_Value):
+class PairCounts(Value):
     """Some pairs, and in how many of them the chosen side has more tokens, or fewer."""
 
     pairs: int
@@ -44,7 +40,7 @@ class PairCounts(_Value):
     chosen_shorter: int
 
 
-class TokenizedPairs(_Value):
+class TokenizedPairs(Value):
     """Pairs as token ids in two files.
 
     Attributes:
@@ -169,7 +165,7 @@ def _check(config: RewardModelConfig, data: TokenizedPairs) -> None:
     if lost > config.max_left_out * (kept + lost):
         raise ConfigurationError(
             f"{lost} of {kept + lost} pairs cannot be used ({reasons}), more than max_left_out="
-            f"{config.max_left_out}. Raise max_length, mend the data, or allow a larger share."
+            f"{config.max_left_out}. Raise max_length, correct the data, or allow a larger share."
         )
     empty = ["train"] if not data.total("train") else []
     if config.validation is not None and not data.total("validation"):

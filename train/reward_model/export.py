@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from me2sdk.scorers.local import Adapter, load_classifier
+from me2sdk.train._runs import write_json
 from me2sdk.train.reward_model.config import RewardModelConfig
 from me2sdk.train.reward_model.model import base_name
 
@@ -46,11 +47,10 @@ def export(trainer: Any, tokenizer: Any, config: RewardModelConfig, base: str) -
     settings.pop("quantization_config", None)
     settings["architectures"] = [type(model.base_model.model).__name__]
     settings.pop("_name_or_path", None)
-    _write(folder / "config.json", settings)
+    write_json(folder / "config.json", settings)
     recorded = folder / "adapter_config.json"
-    _write(
-        recorded, {**json.loads(recorded.read_text("utf-8")), "base_model_name_or_path": base_name(config)}
-    )
+    adapter = json.loads(recorded.read_text("utf-8"))
+    write_json(recorded, {**adapter, "base_model_name_or_path": base_name(config)})
     if config.merged:
         _merge(folder, tokenizer, base, getattr(torch, config.dtype), type(model.config).from_dict(settings))
 
@@ -61,7 +61,3 @@ def _merge(folder: Path, tokenizer: Any, base: str, dtype: torch.dtype, settings
     merged = Adapter(str(folder), folder / "adapter_config.json").attach(model, merge=True)
     merged.save_pretrained(folder / "merged")
     tokenizer.save_pretrained(folder / "merged")
-
-
-def _write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", "utf-8")

@@ -9,21 +9,18 @@ import torch
 import transformers
 from torch import nn
 
-from me2sdk._paths import user_cache_dir
 from me2sdk.errors import ConfigurationError
 from me2sdk.scorers.local import (
-    HUB_NAME,
     as_configuration_error,
     find_head,
-    find_smollm2,
     head_modules,
     quiet_loading,
 )
-from me2sdk.train.reward_model.config import LoraSettings, RewardModelConfig
+from me2sdk.train._runs import model_name
+from me2sdk.train.reward_model.config import RewardModelConfig
 
-__all__ = ["FloatHead", "base_name", "find_base", "load_base", "load_tokenizer", "lora_config"]
+__all__ = ["FloatHead", "base_name", "load_base", "load_tokenizer"]
 
-_SMOLLM2 = "smollm2"
 # Special tokens that padding may take since no text holds them: those made for it, then unused ones.
 _PAD_TOKENS = (
     "<|finetune_right_pad_id|>",
@@ -49,18 +46,13 @@ class FloatHead(nn.Linear):
             return nn.functional.linear(input.float(), self.weight.float(), bias)
 
 
-def find_base(config: RewardModelConfig) -> str:
-    """The name or folder that transformers loads the base from."""
-    return find_smollm2(cache=user_cache_dir() / "models") if config.base == _SMOLLM2 else config.base
-
-
 def base_name(config: RewardModelConfig) -> str:
     """The name of the base for others: in the model card and in an adapter's config."""
-    return config.base_name or (HUB_NAME if config.base == _SMOLLM2 else config.base)
+    return config.base_name or model_name(config.base)
 
 
 def load_tokenizer(base: str) -> Any:
-    """The base's tokenizer, with a padding token of its own.
+    """The base's tokenizer, with its own padding token.
 
     Many models pad with their end-of-text token. A reward is read at the last token that is not padding, so a
     text that ends in that token would be read one token early, in training and by every server.
@@ -159,38 +151,3 @@ def _shorten(base: str, settings: Any, blocks: int) -> None:
 
 def _is_classifier(settings: Any) -> bool:
     return any(name.endswith("ForSequenceClassification") for name in settings.architectures or ())
-
-
-def lora_config(settings: LoraSettings, model: Any) -> Any:
-    """The adapters as PEFT takes them.
-
-    Raises:
-        ConfigurationError: peft is not installed, or the base has no such layers.
-    """
-    try:
-        from peft import LoraConfig, TaskType
-    except ImportError:
-        raise ConfigurationError('Adapters need peft. Run: pip install "me2sdk[train]"') from None
-    names = {
-        name.rpartition(".")[2]
-        for name, part in model.base_model.named_modules()
-        if isinstance(part, nn.Linear)
-    }
-    targets = sorted(names) if settings.targets == "all-linear" else settings.targets
-    if unknown := set(targets) - names:
-        raise ConfigurationError(
-            f"lora.targets names {', '.join(sorted(unknown))}, but the base's linear layers are "
-            f"{', '.join(sorted(names))}."
-        )
-    blocks = getattr(model.config.get_text_config(), "num_hidden_layers", None)
-    if settings.layers is not None and blocks is not None and not set(settings.layers) <= set(range(blocks)):
-        raise ConfigurationError(f"lora.layers are numbers from 0 to {blocks - 1}, not {settings.layers}.")
-    return LoraConfig(
-        task_type=TaskType.SEQ_CLS,
-        r=settings.r,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules=targets,
-        layers_to_transform=settings.layers,
-        modules_to_save=[name for name, _ in model.named_children() if name != model.base_model_prefix],
-    )

@@ -5,15 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
-
+from me2sdk._paths import atomic_write
 from me2sdk.errors import ConfigurationError
+from me2sdk.schema import Value
 
 __all__ = ["QuantizationReport", "quantize_checkpoint"]
 
@@ -23,7 +21,7 @@ _INDEX, _WHOLE = "model.safetensors.index.json", "model.safetensors"
 Quantization = Literal["nf4", "int8"]
 
 
-class QuantizationReport(BaseModel):
+class QuantizationReport(Value):
     """What was written.
 
     Attributes:
@@ -35,8 +33,6 @@ class QuantizationReport(BaseModel):
         bytes_read: size of the source's tensors.
         bytes_written: size of the weights that were written.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     output: str
     quantization: Quantization
@@ -69,7 +65,7 @@ def quantize_checkpoint(
         revision: branch, tag or commit on the hub.
 
     Returns:
-        what was read and written.
+        What was read and written.
 
     Raises:
         ConfigurationError: the source is no such model, is an adapter or quantized already, lacks tensors, or the
@@ -85,18 +81,9 @@ def quantize_checkpoint(
         raise ConfigurationError(f"{target} is in use. Give a folder that does not exist or is empty.")
     from me2sdk.scorers.local import as_configuration_error
 
-    draft = target.with_name(target.name + ".part")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        with as_configuration_error(str(source)):
-            folder = Path(source) if Path(source).is_dir() else _download(str(source), revision)
-            report = _quantize(folder, draft, str(target), quantization, device)
-        if target.exists():
-            target.rmdir()
-        os.replace(draft, target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return report
+    with atomic_write(target) as draft, as_configuration_error(str(source)):
+        folder = Path(source) if Path(source).is_dir() else _download(str(source), revision)
+        return _quantize(folder, draft, str(target), quantization, device)
 
 
 def _download(source: str, revision: str | None) -> Path:
@@ -182,7 +169,7 @@ def _tensors(files: dict[str, Path]) -> Iterator[tuple[str, Any]]:
     from safetensors import safe_open
 
     for name, path in files.items():
-        # Opened anew for each tensor: the pages of a mapped file count as memory as long as it is open.
+        # Opened again for each tensor: the pages of a mapped file count as memory as long as it is open.
         with safe_open(path, "pt") as file:
             yield name, file.get_tensor(name)
 

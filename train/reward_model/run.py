@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +10,26 @@ import transformers
 
 from me2sdk.errors import ConfigurationError
 from me2sdk.scorers.local import pick_device, quiet_loading
+from me2sdk.train._runs import (
+    LogFile,
+    checkpoint_step,
+    complete_checkpoint,
+    find_model,
+    no_deprecations,
+    peft_config,
+    read_report,
+    read_settings,
+    refuse_other_settings,
+    write_json,
+    write_report,
+)
+from me2sdk.train.progress import OnProgress
 from me2sdk.train.reward_model.card import draw_curve, model_card
 from me2sdk.train.reward_model.config import Curve, PairAccuracy, RewardModelConfig, RewardModelReport
 from me2sdk.train.reward_model.data import TokenizedPairs, tokenize_pairs
 from me2sdk.train.reward_model.export import export
-from me2sdk.train.reward_model.model import base_name, find_base, load_base, load_tokenizer, lora_config
-from me2sdk.train.reward_model.trainer import (
-    LogFile,
-    PairTrainer,
-    complete_checkpoint,
-    training_arguments,
-)
+from me2sdk.train.reward_model.model import base_name, load_base, load_tokenizer
+from me2sdk.train.reward_model.trainer import PairTrainer, training_arguments
 
 __all__ = ["Run"]
 
@@ -36,25 +41,24 @@ class Run:
         self.config = config
         self.folder = Path(config.output)
 
-    def train(self, on_log: Callable[[dict[str, Any]], None] | None) -> RewardModelReport:
+    def train(self, on_progress: OnProgress | None) -> RewardModelReport:
         """Train, or go on, or read what a finished run reported."""
         config, folder = self.config, self.folder
-        settings = self._settings()
+        settings = read_settings(folder)
         if settings is not None:
-            _refuse_changes(folder, settings["config"], config.identity())
-        report_file = folder / "report.json"
-        if settings is not None and report_file.is_file():
-            return RewardModelReport.model_validate_json(report_file.read_text("utf-8"))
+            refuse_other_settings(folder, settings["config"], config.identity())
+            if finished := read_report(folder, RewardModelReport):
+                return finished
         device = pick_device("auto")
         arguments = training_arguments(config, folder / "checkpoints", device)
-        base = find_base(config)
+        base = find_model(config.base)
         tokenizer = load_tokenizer(base)
         data = self._data(tokenizer, arguments)
         transformers.set_seed(config.seed)  # for the head
         model = load_base(config, base, tokenizer, arguments.device)
-        logs = LogFile(folder / "log.jsonl", on_log)
+        logs = LogFile(folder / "log.jsonl", on_progress)
         validation = None if config.validation is None else _rows(data.validation, by_length=True)
-        with _no_deprecations():
+        with no_deprecations():
             trainer = PairTrainer(
                 seed=config.seed,
                 model=model,
@@ -63,35 +67,24 @@ class Run:
                 eval_dataset=validation,
                 processing_class=tokenizer,
                 callbacks=[logs],
-                peft_config=lora_config(config.lora, model) if config.lora else None,
+                peft_config=_adapters(config, model),
             )
         for parameter in trainer.model.parameters():
             if parameter.requires_grad:  # TRL turns those beside a quantized base into bfloat16
                 parameter.data = parameter.data.float()
         checkpoint = complete_checkpoint(folder / "checkpoints")
-        with _no_deprecations(), quiet_loading():
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-            logs.closed = True
+        with no_deprecations(), quiet_loading():
+            with logs:
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             if validation is not None:
                 trainer.evaluate()  # of the weights that are exported
             export(trainer, tokenizer, config, base)
         report = _report(self, data, trainer, logs, validation, checkpoint)
         if trainer.is_world_process_zero():
-            draw_curve(logs.lines, folder / "curve.png")
+            draw_curve(logs.records, folder / "curve.png")
             (folder / "README.md").write_text(model_card(config, report, data), "utf-8")
-            report_file.write_text(report.model_dump_json(indent=2) + "\n", "utf-8")
+            write_report(folder, report)
         return report
-
-    def _settings(self) -> dict[str, Any] | None:
-        try:
-            settings: dict[str, Any] = json.loads((self.folder / "settings.json").read_text("utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            raise ConfigurationError(
-                f"{self.folder / 'settings.json'} is damaged. Give another output folder."
-            ) from None
-        return settings
 
     def _data(self, tokenizer: Any, arguments: Any) -> TokenizedPairs:
         """Token ids on disk: the first process writes them, the others wait and read."""
@@ -99,16 +92,15 @@ class Run:
         if arguments.process_index == 0:
             saved.unlink(missing_ok=True)
             data = tokenize_pairs(self.config, tokenizer, self.folder / "data")
-            settings = self._settings()
+            settings = read_settings(self.folder)
             if settings is not None and settings["pairs"] != data.fingerprint:
                 raise ConfigurationError(
                     f"The run in {self.folder} was started on other pairs: the data changed since. Restore it, or "
                     "give another output folder."
                 )
             saved.write_text(data.model_dump_json(), "utf-8")
-            _write(
-                self.folder / "settings.json", {"config": self.config.identity(), "pairs": data.fingerprint}
-            )
+            settings = {"config": self.config.identity(), "pairs": data.fingerprint}
+            write_json(self.folder / "settings.json", settings)
         arguments.distributed_state.wait_for_everyone()
         try:
             return TokenizedPairs.model_validate_json(saved.read_text("utf-8"))
@@ -118,31 +110,11 @@ class Run:
             ) from None
 
 
-@contextmanager
-def _no_deprecations() -> Iterator[None]:
-    """Keep back what the libraries warn each other of; their versions are ours to choose."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
-
-
-def _write(path: Path, value: Any) -> None:
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
-    draft.replace(path)
-
-
-def _refuse_changes(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    if before == now:
-        return
-    changed = ", ".join(
-        f"{name}: {before.get(name)!r} -> {now.get(name)!r}"
-        for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
-    )
-    raise ConfigurationError(
-        f"{folder} holds a run with other settings ({changed}). Go on with the same ones or give another output."
-    )
+def _adapters(config: RewardModelConfig, model: Any) -> Any:
+    if config.lora is None:
+        return None
+    heads = [name for name, _ in model.named_children() if name != model.base_model_prefix]
+    return peft_config(config.lora, model, task_type="SEQ_CLS", modules_to_save=heads)
 
 
 def _rows(path: Path, by_length: bool = False) -> Any:
@@ -169,7 +141,7 @@ def _report(
             loss=line["eval_loss"],
             margin=line["eval_margin"],
         )
-        for line in logs.lines
+        for line in logs.records
         if "eval_loss" in line
     }
     best = trainer.state.best_global_step
@@ -182,8 +154,8 @@ def _report(
         trainable=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         steps=trainer.state.global_step,
         best_step=best if validation is not None and best else trainer.state.global_step,
-        resumed_from=int(checkpoint.name.rpartition("-")[2]) if checkpoint else None,
-        seconds=logs.lines[-1]["seconds"] if logs.lines else 0.0,
+        resumed_from=checkpoint_step(checkpoint),
+        seconds=logs.seconds,
         validation=groups.pop(("all", ""), None),
         by_category={name: found for (kind, name), found in groups.items() if kind == "category"},
         by_length={name: found for (kind, name), found in groups.items() if kind == "length"},

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
-from typing import Any
 
 from me2sdk.errors import ConfigurationError
+from me2sdk.train.progress import OnProgress
 from me2sdk.train.reward_model.config import RewardModelConfig, RewardModelReport
 
 __all__ = ["train_reward_model"]
@@ -15,20 +14,20 @@ _NEEDED = ("torch", "transformers", "trl", "peft", "datasets", "pyarrow", "matpl
 
 
 def train_reward_model(
-    config: RewardModelConfig, *, on_log: Callable[[dict[str, Any]], None] | None = None
+    config: RewardModelConfig, *, on_progress: OnProgress | None = None
 ) -> RewardModelReport:
     """Train a reward model with TRL's RewardTrainer, choose the checkpoint that is best on held-out pairs, export it.
 
-    Call it again with the same settings after a stop and it goes on from the last checkpoint; a finished run
+    Call it again with the same settings after a stop and it continues from the last checkpoint; a finished run
     returns its report at once. Started by ``accelerate launch``, each process calls it.
 
     The folder ``config.output`` gets the model (`TRMScorer` loads the folder), ``README.md`` (a model card),
-    ``report.json``, ``log.jsonl`` (a line every few steps), ``curve.png``, ``settings.json``, ``data/`` (token ids) and
-    ``checkpoints/``; the last two can be deleted once the run is done.
+    ``report.json``, ``log.jsonl`` (one line every few steps), ``curve.png``, ``settings.json``, ``data/`` (token ids)
+    and ``checkpoints/``; the last two can be deleted once the run is done.
 
     Args:
         config: the settings.
-        on_log: called with each line of the log.
+        on_progress: called with a `Progress` for each line of the log, which is its ``record``.
 
     Returns:
         What was trained and how well it does on the validation pairs.
@@ -52,4 +51,4 @@ def train_reward_model(
         from me2sdk.train.reward_model.run import Run
     if config.threads:
         torch.set_num_threads(config.threads)
-    return Run(config).train(on_log)
+    return Run(config).train(on_progress)

@@ -1,43 +1,36 @@
-"""TRL's `RewardTrainer` with exact validations, batches of like length, a log on disk, and safe resuming."""
+"""TRL's `RewardTrainer` with exact validations and batches of similar length."""
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import Sampler
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 from trl import RewardConfig, RewardTrainer
 
+from me2sdk.train._runs import checkpointing
 from me2sdk.train.reward_model.config import RewardModelConfig
 
-__all__ = ["LengthGroups", "LogFile", "PairTrainer", "complete_checkpoint", "training_arguments"]
+__all__ = ["LengthGroups", "PairTrainer", "training_arguments"]
 
 # oneDNN keeps memory for every distinct shape that a bfloat16 pass on a CPU meets.
 _CPU_BF16_MULTIPLE = 64
-_BATCHES_A_GROUP = 50
-# Renamed in transformers 5.
-_CHECKPOINTING = (
-    "activation_checkpointing"
-    if hasattr(RewardConfig, "activation_checkpointing")
-    else "gradient_checkpointing"
-)
+_BATCHES_PER_GROUP = 50
 
 
 class LengthGroups(Sampler[int]):
-    """Random batches of rows of like length, so that little is padding; the longest batch comes first.
+    """Random batches of rows of similar length, so that there is little padding; the longest batch comes first.
 
-    What would not fit the memory shows in the first step, not hours later. The order hangs on the seed and the
-    epoch alone, so a resumed run meets the same batches.
+    What does not fit into memory then fails in the first step, not hours later. The order depends on the seed and
+    the epoch alone, so a resumed run sees the same batches. (The sampler of transformers keeps neighbouring batches
+    of similar length next to each other; here the batches are shuffled, too.)
 
     Args:
         lengths: of each row.
-        batch_size: rows a batch.
+        batch_size: rows per batch.
         seed: of the order.
     """
 
@@ -57,7 +50,7 @@ class LengthGroups(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         random = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(len(self.lengths), generator=random).tolist()
-        group = self.batch_size * max(1, min(_BATCHES_A_GROUP, len(order) // (self.batch_size * 4)))
+        group = self.batch_size * max(1, min(_BATCHES_PER_GROUP, len(order) // (self.batch_size * 4)))
         grouped = [
             index
             for start in range(0, len(order), group)
@@ -122,87 +115,10 @@ class PairTrainer(RewardTrainer):  # type: ignore[misc]
         """Write no card beside each checkpoint; the export writes one."""
 
 
-class LogFile(TrainerCallback):  # type: ignore[misc]
-    """Appends what is logged to a JSONL file, a line at a time, and asks for a validation after the last step.
-
-    Args:
-        path: the file. Lines past the checkpoint that a run resumes from are cut off.
-        tell: is given each line, too.
-
-    Attributes:
-        lines: what the file holds.
-        closed: set to add nothing more.
-    """
-
-    def __init__(self, path: Path, tell: Callable[[dict[str, Any]], None] | None) -> None:
-        self.path = path
-        self.tell = tell
-        self.lines: list[dict[str, Any]] = []
-        self.closed = False
-        self._start = time.monotonic()
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Take up the log where the checkpoint was written."""
-        if self.path.exists():
-            for line in self.path.read_text("utf-8").splitlines():
-                try:
-                    record = json.loads(line)
-                except ValueError:  # half a line, from a kill
-                    break
-                if record["step"] <= state.global_step:
-                    self.lines.append(record)
-        before = self.lines[-1]["seconds"] if self.lines else 0.0
-        self._start = time.monotonic() - before
-        if state.is_world_process_zero:
-            draft = self.path.with_name(self.path.name + ".part")
-            draft.write_text("".join(json.dumps(record) + "\n" for record in self.lines), "utf-8")
-            draft.replace(self.path)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **rest: Any) -> None:
-        """Append a line and put it on disk."""
-        if self.closed or ("loss" not in logs and "eval_loss" not in logs):
-            return  # the summary of the whole run
-        seconds = round(time.monotonic() - self._start, 1)
-        record = {
-            "step": state.global_step,
-            "seconds": seconds,
-            **{k: v for k, v in logs.items() if v is not None},
-        }
-        self.lines.append(record)
-        if state.is_world_process_zero:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            if self.tell:
-                self.tell(record)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Ask for a validation after the last step, which may be the best."""
-        if state.global_step >= state.max_steps and str(args.eval_strategy.value) != "no":
-            control.should_evaluate = True
-
-
-def complete_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end, or None.
-
-    A kill may leave half of one. The trainer writes its state last, so what has it is whole.
-    """
-    found = [path for path in folder.glob("checkpoint-*") if path.name.rpartition("-")[2].isdigit()]
-    for path in sorted(found, key=lambda path: -int(path.name.rpartition("-")[2])):
-        try:
-            json.loads((path / "trainer_state.json").read_text("utf-8"))
-            return path
-        except (OSError, ValueError):
-            continue
-    return None
-
-
 def training_arguments(config: RewardModelConfig, folder: Path, device: torch.device) -> RewardConfig:
     """The settings as TRL takes them; checkpoints go to ``folder``."""
     on_cpu = device.type == "cpu"
     low = config.dtype == "bfloat16"
-    checkpointing = {_CHECKPOINTING: config.gradient_checkpointing}
     arguments = RewardConfig(
         output_dir=str(folder),
         num_train_epochs=config.epochs,
@@ -234,7 +150,7 @@ def training_arguments(config: RewardModelConfig, folder: Path, device: torch.de
         dataloader_pin_memory=device.type == "cuda",
         report_to="none",
         disable_tqdm=True,
-        **checkpointing,
+        **checkpointing(config.gradient_checkpointing),
     )
     # Set late: the constructor would ask that every checkpoint be a validation, too, but `PairTrainer` saves each
     # new best by itself, and on slow machines checkpoints are wanted more often than validations.

@@ -75,7 +75,7 @@ def group_spread(rewards: Sequence[Number], groups: Sequence[Any]) -> float:
     """The mean standard deviation of rewards within groups: what advantages of GRPO are made of.
 
     Args:
-        rewards: one a completion; None or NaN are left out.
+        rewards: one per completion; None or NaN are left out.
         groups: for each completion, what is the same for all of its group (its prompt).
 
     Returns:

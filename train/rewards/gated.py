@@ -7,11 +7,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from me2sdk.errors import ConfigurationError, GenerationError
 from me2sdk.llm import LLM
-from me2sdk.schema import Message, Question, Trace
+from me2sdk.schema import Message, Question, Trace, Value
 from me2sdk.scorers import Scorer
 from me2sdk.train.data import as_reference
 from me2sdk.train.rewards.formula import gated_reward, group_spread
@@ -23,7 +21,7 @@ __all__ = ["FAILURES_IN_A_ROW", "GatedReward", "Rewarded"]
 _log = logging.getLogger(__name__)
 
 
-class Rewarded(BaseModel):
+class Rewarded(Value):
     """The reward of one completion.
 
     Attributes:
@@ -33,8 +31,6 @@ class Rewarded(BaseModel):
         r_t: the thinking reward of a right answer; None for others, without a scorer, and where scoring failed.
         failed: whether scoring failed, so that the reward is that of r_t = 0.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     reward: float | None
     r_v: int | None
@@ -61,7 +57,7 @@ class GatedReward:
         alpha: share of the reward that the thinking reward decides.
         model: a model that judges answers which math-verify does not find equal, as for `verify_answer`.
         reference_column: the dataset's column with the right answer.
-        question_column: the column with what the scorer is told was asked. A dataset without it has its
+        question_column: the column with the question that the scorer gets. A dataset without it has its
             prompt taken.
 
     Attributes:
@@ -111,7 +107,7 @@ class GatedReward:
         """The rewards of some completions, in order.
 
         Args:
-            questions: what was asked, one a completion.
+            questions: what was asked, one per completion.
             completions: what the policy wrote. Of a list of messages the assistant's last one counts, also where
                 messages of tools follow it.
             references: the right answers, as text or as numbers.
@@ -161,7 +157,7 @@ class GatedReward:
         log_extra: Callable[[str, list[Any]], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
-        """What TRL calls: a reward a completion, in order; None leaves a completion out.
+        """What TRL calls: one reward per completion, in order; None leaves a completion out.
 
         Args:
             prompts: the prompts, text or chat messages.

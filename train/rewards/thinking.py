@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Message, Question
 from me2sdk.scorers import Scorer
+from me2sdk.stats import sigmoid
 from me2sdk.train.rewards.formula import group_spread
 from me2sdk.train.rewards.scoring import TraceScores, read_trace
 
@@ -29,7 +29,7 @@ class ThinkingReward:
         scorer: a `Scorer`, or a name as `open_scorer` takes it: "mini", the hub name or folder of a reward model,
             the URL of a server that holds one.
         squash: give sigmoid(r_t), between 0 and 1, to go beside rewards of that size; by default the logit itself.
-        question_column: the dataset's column with what the scorer is told was asked. A dataset without it has its
+        question_column: the dataset's column with the question that the scorer gets. A dataset without it has its
             prompt taken.
 
     Raises:
@@ -61,7 +61,7 @@ class ThinkingReward:
         log_extra: Callable[[str, list[Any]], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
-        """What TRL calls: a reward a completion, in order; None leaves a completion out.
+        """What TRL calls: one reward per completion, in order; None leaves a completion out.
 
         Args:
             prompts: the prompts, text or chat messages.
@@ -81,7 +81,7 @@ class ThinkingReward:
         known = [score for score in r_t if score is not None]
         lowest = min(known, default=None)
         kept = [lowest if trace is None else score for trace, score in zip(traces, r_t, strict=True)]
-        rewards = [score if score is None or not self._squash else _sigmoid(score) for score in kept]
+        rewards = [score if score is None or not self._squash else sigmoid(score) for score in kept]
         if log_metric is not None:
             if known:
                 log_metric("r_t", sum(known) / len(known))
@@ -92,7 +92,3 @@ class ThinkingReward:
         if log_extra is not None:
             log_extra("r_t", r_t)
         return rewards
-
-
-def _sigmoid(logit: float) -> float:
-    return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import threading
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from me2sdk.schema import Scores, Trace
 from me2sdk.scorers.base import Questions, Scorer, read_inputs
 from me2sdk.scorers.remote.protocols import PROTOCOLS
 from me2sdk.scorers.text import SEAMS, scoring_parts
+from me2sdk.stats import sigmoid
 
 if TYPE_CHECKING:
     import httpx
@@ -232,7 +232,7 @@ class RemoteTRMScorer:
         scores = await self.ascore(question, traces)
         if all(abs(got - want) <= tolerance for got, want in zip(scores, expected, strict=True)):
             return scores
-        if all(abs(got - _sigmoid(want)) <= tolerance for got, want in zip(scores, expected, strict=True)):
+        if all(abs(got - sigmoid(want)) <= tolerance for got, want in zip(scores, expected, strict=True)):
             reason = (
                 "The server's scores are the sigmoid of the expected ones: it applies an activation. Switch "
                 "it off on the server, or check that api= names the right kind of server."
@@ -382,7 +382,3 @@ def _advice(status: int) -> str:
     if status in (404, 405):
         return "Check base_url, model and api=: the server may be of another kind."
     return "A trace may be longer than the server's context: shorten it, or raise the server's limit."
-
-
-def _sigmoid(value: float) -> float:
-    return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))

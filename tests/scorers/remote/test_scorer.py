@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import socket
 import threading
 import time
@@ -18,9 +17,9 @@ from support.scoring_server import ScoringServer
 from me2sdk import Trace
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
 from me2sdk.scorers import RemoteTRMScorer
-from me2sdk.scorers.remote import scorer
+from me2sdk.scorers.remote import scorer as remote
 
-APIS: list[scorer.Api] = ["sglang", "vllm", "tei"]
+APIS: list[remote.Api] = ["sglang", "vllm", "tei"]
 TRACES = [f"step {i} " * (i + 1) for i in range(10)]
 KEY = "sk-very-secret"
 
@@ -36,7 +35,7 @@ Start = Callable[..., ScoringServer]
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    monkeypatch.setattr(scorer, "_ROUND_PAUSE", 0.0)
+    monkeypatch.setattr(remote, "_ROUND_PAUSE", 0.0)
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(ScoringServer(**{"score": logits, **options}))
 
@@ -49,7 +48,7 @@ def dead_url() -> str:
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
-def test_scores_are_raw_and_in_order(start: Start, api: scorer.Api, suffix: str) -> None:
+def test_scores_are_raw_and_in_order(start: Start, api: remote.Api, suffix: str) -> None:
     server = start(fault="reversed" if api != "tei" else None)
     with RemoteTRMScorer(server.url + suffix, api=api, batch_size=3) as scorer:
         scores = scorer.score("Q", TRACES)
@@ -59,7 +58,7 @@ def test_scores_are_raw_and_in_order(start: Start, api: scorer.Api, suffix: str)
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_both_twins_agree(start: Start, api: scorer.Api) -> None:
+async def test_both_twins_agree(start: Start, api: remote.Api) -> None:
     async with RemoteTRMScorer(start().url, api=api) as scorer:
         found = await scorer.ascore("Q", TRACES)
         with scorer:  # the synchronous twin runs on a loop of its own, with connections of its own
@@ -78,7 +77,7 @@ def test_one_scorer_serves_several_event_loops(start: Start) -> None:
 
 def test_requests_carry_what_each_server_needs(start: Start) -> None:
     server = start()
-    calls: list[tuple[scorer.Api, str | None]] = [
+    calls: list[tuple[remote.Api, str | None]] = [
         ("sglang", None),
         ("sglang", "trm"),
         ("vllm", None),
@@ -140,7 +139,7 @@ def test_a_failing_replica_is_put_aside(
         assert KEY not in caplog.text
         # Its time aside is over, and it works again.
         bad.fault = None
-        later = time.monotonic() + scorer._ASIDE + 1
+        later = time.monotonic() + remote._ASIDE + 1
         monkeypatch.setattr(time, "monotonic", lambda: later)
         scorer.score("Q", TRACES)
     assert (len(bad.requests), len(good.requests)) == (6, 15)
@@ -186,7 +185,7 @@ def test_when_all_fail_each_is_named_with_its_reason(start: Start) -> None:
     ],
 )
 @pytest.mark.parametrize("api", APIS)
-def test_an_unusable_answer_is_an_error_at_once(start: Start, api: scorer.Api, fault: str, says: str) -> None:
+def test_an_unusable_answer_is_an_error_at_once(start: Start, api: remote.Api, fault: str, says: str) -> None:
     server, other = start(fault=fault), start()
     with (
         RemoteTRMScorer([server.url, other.url], api=api) as scorer,
@@ -206,7 +205,7 @@ def test_an_embedding_model_is_told_apart(start: Start) -> None:
 
 
 @pytest.mark.parametrize("api", ["sglang", "vllm"])
-def test_wrong_indices_are_refused(start: Start, api: scorer.Api) -> None:
+def test_wrong_indices_are_refused(start: Start, api: remote.Api) -> None:
     with (
         RemoteTRMScorer(start(fault="bad-index").url, api=api) as scorer,
         pytest.raises(ScoringError, match="not of the expected form"),
@@ -266,14 +265,14 @@ async def test_cancelling_stops_what_is_in_flight(start: Start) -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_check_passes_where_scores_agree(start: Start, api: scorer.Api) -> None:
+def test_check_passes_where_scores_agree(start: Start, api: remote.Api) -> None:
     with RemoteTRMScorer(start().url, api=api) as scorer:
         assert scorer.check("Q", TRACES, EXPECTED) == pytest.approx(EXPECTED)
         assert scorer.check("Q", TRACES, [value + 0.4 for value in EXPECTED], tolerance=0.5)
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_check_finds_an_activation(start: Start, api: scorer.Api) -> None:
+def test_check_finds_an_activation(start: Start, api: remote.Api) -> None:
     with (
         RemoteTRMScorer(start(fault="activated").url, api=api) as scorer,
         pytest.raises(ScoringError, match="applies an activation"),
@@ -329,12 +328,6 @@ def test_a_server_unlike_its_reference_never_scores(start: Start) -> None:
             with pytest.raises(ScoringError, match=r"here and .* different"):
                 scorer.score("Q", TRACES)
     assert len(server.requests) == 2
-
-
-def test_sigmoid_takes_any_number() -> None:
-    assert scorer._sigmoid(-1e6) == 0.0
-    assert scorer._sigmoid(1e6) == 1.0
-    assert scorer._sigmoid(0.5) == pytest.approx(1 / (1 + math.exp(-0.5)))
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.needs import needs
 
 from me2sdk.errors import ConfigurationError, InvalidTraceError

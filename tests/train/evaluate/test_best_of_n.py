@@ -12,7 +12,7 @@ import pytest
 
 from me2sdk import ConfigurationError, Trace, pass_at_k
 from me2sdk.scorers import LengthScorer
-from me2sdk.train import BonReport, CandidateQuestion, aevaluate_bon, evaluate_bon
+from me2sdk.train import BestOfNReport, CandidateQuestion, aevaluate_best_of_n, evaluate_best_of_n
 from me2sdk.train.evaluate import WITHIN, votes
 from me2sdk.train.evaluate.votes import Ballot, vote_curve
 
@@ -94,7 +94,7 @@ def question(
     )
 
 
-def curve(report: BonReport, method: str, model: str = "") -> dict[int, float]:
+def curve(report: BestOfNReport, method: str, model: str = "") -> dict[int, float]:
     return {row.k: row.accuracy.mean for row in report.curves(model)[method]}
 
 
@@ -109,7 +109,7 @@ def test_curves_against_all_subsets() -> None:
         )
         for number in range(4)
     ]
-    report = evaluate_bon(questions, {"marked": Marked()})
+    report = evaluate_best_of_n(questions, {"marked": Marked()})
     assert [row.k for row in report.curves()["marked"]] == [1, 2, 4, 5]
 
     def best(one: CandidateQuestion, scores: Sequence[float], k: int) -> float:
@@ -147,19 +147,19 @@ def test_curves_against_all_subsets() -> None:
     gains = {row.k: row.gain.mean for row in report.curves()["marked"]}
     assert gains[4] == pytest.approx(curve(report, "marked")[4] - curve(report, "random")[4])
     assert all(row.exact for row in report.rows)
-    assert BonReport.model_validate_json(report.model_dump_json()) == report
+    assert BestOfNReport.model_validate_json(report.model_dump_json()) == report
 
 
 def test_curves_end_at_the_fewest_candidates() -> None:
     questions = [question([1, 2, 3], [True, False, True]), question([1] * 7, [False] * 7, 1)]
-    report = evaluate_bon(questions, {"marked": Marked()})
+    report = evaluate_best_of_n(questions, {"marked": Marked()})
     assert sorted(curve(report, "oracle")) == [1, 2, 3]
     assert report.candidates == (3, 7)
 
 
 def test_a_candidate_without_a_score_is_taken_last_and_counted() -> None:
     # The second cannot be scored and is right: it is only taken where it stands alone.
-    report = evaluate_bon([question([1, "oops", 2], [False, True, False])], {"marked": Marked()})
+    report = evaluate_best_of_n([question([1, "oops", 2], [False, True, False])], {"marked": Marked()})
     assert curve(report, "marked") == pytest.approx({1: 1 / 3, 2: 0.0, 3: 0.0})
     assert [(one.item, one.trace) for one in report.failures] == [(0, 1)]
     assert report.scored == {"marked": 2}
@@ -170,7 +170,7 @@ def test_a_scorer_that_scores_nothing_has_no_curve() -> None:
         def score(self, question: Any, traces: Any) -> list[float]:
             raise OSError("no route")
 
-    report = evaluate_bon([question([1, 2], [True, False])], {"down": Down(), "marked": Marked()})
+    report = evaluate_best_of_n([question([1, 2], [True, False])], {"down": Down(), "marked": Marked()})
     assert "down" not in report.curves()
     assert report.scored == {"down": 0, "marked": 2}
     assert len(report.failures) == 2
@@ -182,7 +182,7 @@ def test_recognising_the_model_helps_only_across_models() -> None:
         question([9, 9, 1, 1], [True, number % 2 == 0, False, False], number, models=("A", "A", "B", "B"))
         for number in range(4)
     ]
-    report = evaluate_bon(questions, {"marked": Marked()})
+    report = evaluate_best_of_n(questions, {"marked": Marked()})
     assert report.models == ["", WITHIN, "A", "B"]
     assert curve(report, "marked")[4] > curve(report, "random")[4]
     assert curve(report, "marked", WITHIN) == curve(report, "random", WITHIN) == {1: 0.375, 2: 0.375}
@@ -193,29 +193,29 @@ def test_recognising_the_model_helps_only_across_models() -> None:
 
 
 def test_models_with_one_candidate_each_are_not_told_apart() -> None:
-    report = evaluate_bon([question([1, 2], [True, False], models=("A", "B"))], {})
+    report = evaluate_best_of_n([question([1, 2], [True, False], models=("A", "B"))], {})
     assert report.models == [""]
 
 
 def test_a_second_run_scores_nothing_again(tmp_path: Path) -> None:
     output = tmp_path / "scores.jsonl"
     questions = [question([1, 2], [True, False], number) for number in range(3)]
-    first = evaluate_bon(questions, {"m": Marked()}, output=output)
+    first = evaluate_best_of_n(questions, {"m": Marked()}, output=output)
 
     class Never(Marked):
         def score(self, question: Any, traces: Any) -> list[float]:
             raise AssertionError("scored again")
 
     Never.__name__ = "Marked"
-    second = evaluate_bon(questions, {"m": Never()}, output=output)
+    second = evaluate_best_of_n(questions, {"m": Never()}, output=output)
     assert second.rows == first.rows
-    more = evaluate_bon(questions, {"m": Never(), "longest": LengthScorer("longest")}, output=output)
+    more = evaluate_best_of_n(questions, {"m": Never(), "longest": LengthScorer("longest")}, output=output)
     assert "longest" in more.curves()
     assert "longest, weighted vote" not in more.curves()
 
 
 def test_long_form_csv_and_tables(tmp_path: Path) -> None:
-    report = evaluate_bon([question([1, 2], [True, False])], {"m": Marked()})
+    report = evaluate_best_of_n([question([1, 2], [True, False])], {"m": Marked()})
     report.write_csv(tmp_path / "x.csv")
     rows = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
     assert len(rows) == len(report.rows) == 6 * 2
@@ -227,14 +227,14 @@ def test_long_form_csv_and_tables(tmp_path: Path) -> None:
 
 def test_what_cannot_work() -> None:
     with pytest.raises(ConfigurationError, match="no questions"):
-        evaluate_bon([], {})
+        evaluate_best_of_n([], {})
     with pytest.raises(ConfigurationError, match="'random' is always in the report"):
-        evaluate_bon([question([1], [True])], {"random": Marked()})
+        evaluate_best_of_n([question([1], [True])], {"random": Marked()})
 
 
 async def test_the_async_twin() -> None:
     questions = [question([1, 2], [True, False])]
-    assert (await aevaluate_bon(questions, {"m": Marked()})).rows == evaluate_bon(
+    assert (await aevaluate_best_of_n(questions, {"m": Marked()})).rows == evaluate_best_of_n(
         questions, {"m": Marked()}
     ).rows
 
@@ -250,11 +250,11 @@ def test_a_hundred_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         for number in range(2)
     ]
-    report = evaluate_bon(questions, {"m": Marked()})
+    report = evaluate_best_of_n(questions, {"m": Marked()})
     rows = report.curves()["majority vote"]
     assert [row.k for row in rows] == [1, 2, 4, 8, 16, 32, 64, 100]
     assert [row.exact for row in rows] == [True, False, False, False, False, False, False, True]
     assert report.curves()["random"][0].accuracy.mean == pytest.approx(report.curves()["m"][0].accuracy.mean)
     monkeypatch.setattr(votes, "DRAWS", 4000)
-    finer = {row.k: row.accuracy.mean for row in evaluate_bon(questions, {}).curves()["majority vote"]}
+    finer = {row.k: row.accuracy.mean for row in evaluate_best_of_n(questions, {}).curves()["majority vote"]}
     assert {row.k: row.accuracy.mean for row in rows} == pytest.approx(finer, abs=0.03)

@@ -8,14 +8,14 @@ import pytest
 
 from me2sdk import ConfigurationError
 from me2sdk.scorers import open_scorer
-from me2sdk.train import BonReport, CandidateQuestion, evaluate_bon, plot_bon
+from me2sdk.train import BestOfNReport, CandidateQuestion, evaluate_best_of_n, plot_best_of_n
 from me2sdk.train.evaluate.questions import Trace
 
 pytest.importorskip("matplotlib", reason="needs the extra [train]")
 
 
 @pytest.fixture(scope="module")
-def report() -> BonReport:
+def report() -> BestOfNReport:
     questions = [
         CandidateQuestion(
             question=f"q{number}",
@@ -25,39 +25,39 @@ def report() -> BonReport:
         )
         for number in range(3)
     ]
-    return evaluate_bon(questions, {"mini": open_scorer("mini"), "longest": open_scorer("longest")})
+    return evaluate_best_of_n(questions, {"mini": open_scorer("mini"), "longest": open_scorer("longest")})
 
 
-def test_a_png_of_a_readable_size(report: BonReport, tmp_path: Path) -> None:
-    plot_bon(report, tmp_path / "curve.png", title="Some set")
+def test_a_png_of_a_readable_size(report: BestOfNReport, tmp_path: Path) -> None:
+    plot_best_of_n(report, tmp_path / "curve.png", title="Some set")
     data = (tmp_path / "curve.png").read_bytes()
     assert data.startswith(b"\x89PNG")
     width, height = struct.unpack(">II", data[16:24])
     assert width > 1000
     assert height > 600
-    plot_bon(report, tmp_path / "again.png", title="Some set")
+    plot_best_of_n(report, tmp_path / "again.png", title="Some set")
     assert (tmp_path / "again.png").read_bytes() == data
 
 
-def test_an_svg_names_every_method_and_each_n(report: BonReport, tmp_path: Path) -> None:
+def test_an_svg_names_every_method_and_each_n(report: BestOfNReport, tmp_path: Path) -> None:
     import matplotlib
 
     with matplotlib.rc_context({"svg.fonttype": "none"}):
-        plot_bon(report, tmp_path / "curve.svg", model="A", title="Model A")
+        plot_best_of_n(report, tmp_path / "curve.svg", model="A", title="Model A")
     text = (tmp_path / "curve.svg").read_text()
     for label in [*report.curves("A"), "Model A", "candidates N", "accuracy of the chosen candidate"]:
         assert f">{label}</text>" in text
     assert all(f">{n}</text>" in text for n in (1, 2, 4))
 
 
-def test_what_cannot_be_drawn(report: BonReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_drawn(report: BestOfNReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match=r"to \.png, \.svg or \.pdf, not to curve\.gif"):
-        plot_bon(report, tmp_path / "curve.gif")
+        plot_best_of_n(report, tmp_path / "curve.gif")
     with pytest.raises(
         ConfigurationError, match=r"no curve for 'C'. There are: '', '\(within model\)', 'A', 'B'"
     ):
-        plot_bon(report, tmp_path / "curve.png", model="C")
+        plot_best_of_n(report, tmp_path / "curve.png", model="C")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ConfigurationError, match=r'pip install "me2sdk\[train\]"'):
-        plot_bon(report, tmp_path / "curve.png")
+        plot_best_of_n(report, tmp_path / "curve.png")
     assert list(tmp_path.iterdir()) == []

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from me2sdk import ConfigurationError, RemoteTRMScorer, Trace, TRMScorer
+from me2sdk import ConfigurationError, Trace
 from me2sdk.schema import Scores
-from me2sdk.scorers import LengthScorer, PRMScorer, RandomScorer, Scorer, open_scorer
+from me2sdk.scorers import LengthScorer, RandomScorer, open_scorer
+from me2sdk.train import Progress
 from me2sdk.train.evaluate.journal import Journal
 from me2sdk.train.evaluate.scorers import ScoringItem, run_scorer, scorer_settings
 
@@ -40,11 +41,11 @@ def item(*texts: str, question: str = "q") -> ScoringItem:
 async def test_many_traces_a_call_in_order() -> None:
     scorer = Counting()
     items = [item("x" * number, "y") for number in range(1, 101)]
-    told: list[tuple[str, int, int]] = []
-    run = await run_scorer("s", scorer, items, Journal(None), lambda *news: told.append(news))
+    told: list[Progress] = []
+    run = await run_scorer("s", scorer, items, Journal(None), told.append)
     assert scorer.calls == [64, 64, 64, 8]
     assert [one.scores for one in run.items] == [[float(number), 1.0] for number in range(1, 101)]
-    assert told == [("s", 32, 100), ("s", 64, 100), ("s", 96, 100), ("s", 100, 100)]
+    assert [one[:3] for one in told] == [("s", 32, 100), ("s", 64, 100), ("s", 96, 100), ("s", 100, 100)]
     assert not run.failures
 
 
@@ -60,7 +61,7 @@ async def test_one_bad_trace_costs_no_other(word: str) -> None:
     run = await run_scorer("s", Counting(), items, Journal(None))
     assert [one.scores for one in run.items] == [[1.0, 2.0], [None, 4.0], [5.0, 1.0]]
     assert [(one.by, one.item, one.trace) for one in run.failures] == [("s", 1, 0)]
-    assert ("I cannot read this" if word == "bad" else "one finite number") in run.failures[0].message
+    assert ("I cannot read this" if word == "bad" else "one finite score") in run.failures[0].message
 
 
 async def test_too_few_scores_fail() -> None:
@@ -101,9 +102,10 @@ async def test_what_was_left_out_is_told() -> None:
         async def ascore(self, question: Any, traces: Any) -> Scores:
             return Scores([1.0] * len(traces), [len(trace.reasoning) for trace in traces])
 
-        score = None
+        def score(self, question: Any, traces: Any) -> list[float]:
+            raise NotImplementedError
 
-    run = await run_scorer("s", Cutting(), [item("a", "bb")], Journal(None))  # type: ignore[arg-type]
+    run = await run_scorer("s", Cutting(), [item("a", "bb")], Journal(None))
     assert run.items[0].truncated == [1, 2]
 
 
@@ -160,27 +162,9 @@ def test_baselines() -> None:
     assert sum(many) / 2000 == pytest.approx(0.5, abs=0.02)
 
 
-def test_names() -> None:
-    assert all(isinstance(open_scorer(name), Scorer) for name in ("mini", "shortest", "longest", "random"))
+def test_settings_say_what_results_depend_on() -> None:
     assert scorer_settings(open_scorer("mini"))["version"]
     assert scorer_settings(open_scorer("longest")) == {"scorer": "LengthScorer", "name": "longest"}
-    remote = open_scorer("http://localhost:1/v1", api="vllm")
-    assert isinstance(remote, RemoteTRMScorer)
-    assert type(open_scorer("small")) is TRMScorer
-    process = open_scorer("prm:some/model", max_tokens=7)
-    assert isinstance(process, PRMScorer)
-    assert (process.model, process.max_tokens) == ("some/model", 7)
-    for name in ("mini", "http://localhost:1"):
-        with pytest.raises(ConfigurationError, match="neither quantization nor max_tokens"):
-            open_scorer(name, max_tokens=7)
-
-
-def test_a_folder_tells_by_its_config_what_it_is(tmp_path: Path) -> None:
-    for name, architecture in (("a", "Qwen2ForProcessRewardModel"), ("b", "LlamaForSequenceClassification")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text(f'{{"architectures": ["{architecture}"]}}')
-    assert isinstance(open_scorer(str(tmp_path / "a")), PRMScorer)
-    other = open_scorer(str(tmp_path / "b"), quantization="nf4", max_tokens=9)
-    assert type(other) is TRMScorer
-    settings = {"scorer": "TRMScorer", "quantization": "nf4", "max_tokens": 9}
-    assert settings.items() <= scorer_settings(other).items()
+    settings = {"scorer": "TRMScorer", "name": "small (nf4)", "quantization": "nf4", "max_tokens": 9}
+    model = open_scorer("small", quantization="nf4", max_tokens=9)
+    assert settings.items() <= scorer_settings(model).items()

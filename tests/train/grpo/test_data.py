@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from me2sdk.errors import ConfigurationError
-from me2sdk.train import GRPOSettings
+from me2sdk.train import GRPOConfig
 from me2sdk.train.grpo.data import held_out_rows, training_rows
 
 
-def settings(**values: Any) -> GRPOSettings:
-    return GRPOSettings.model_validate({"model": "m", "output": "o", **values})
+def settings(**values: Any) -> GRPOConfig:
+    return GRPOConfig.model_validate({"model": "m", "output": "o", **values})
 
 
 def write(path: Path, *rows: Any) -> str:

@@ -45,13 +45,13 @@ def test_accuracy_thinking_rewards_and_lengths(tmp_path: Path) -> None:
     ]
     model = Answers(tokenizer, ["3 + 4 = 7.\n#### 7", "#### 8", None, "#### 7"])
     reward = GatedReward("mini")
-    one = measure(model, tokenizer, rows, reward, step=3, most=20, batch_size=3)
+    one = measure(model, tokenizer, rows, reward, step=3, max_tokens=20, batch_size=3)
     assert (one.step, one.questions, one.accuracy, one.clipped) == (3, 4, 0.5, 0.25)
     assert one.length == (len("3 + 4 = 7.\n#### 7") + 6 + 20 + 6) / 4
     assert one.r_t is not None
     assert gated_reward(1, one.r_t) > 0.8
     assert model.prompts == [question + "\n"] * 4
-    silent = measure(Answers(tokenizer, ["", "?"]), tokenizer, rows[:2], reward, step=0, most=4)
+    silent = measure(Answers(tokenizer, ["", "?"]), tokenizer, rows[:2], reward, step=0, max_tokens=4)
     assert (silent.accuracy, silent.r_t) == (0, None)
 
 

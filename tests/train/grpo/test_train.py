@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from me2sdk.errors import ConfigurationError
-from me2sdk.train import GRPOReport, GRPOSettings, train_grpo
+from me2sdk.train import GRPOConfig, GRPOReport, Progress, train_grpo
 from me2sdk.train.config import load_config, shipped_configs
 
 pytest.importorskip("trl")
@@ -26,9 +26,9 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny(policy: Path, tmp_path: Path) -> Any:
-    def settings(*overrides: str) -> GRPOSettings:
+    def settings(*overrides: str) -> GRPOConfig:
         own = [f"model={policy}", f"output={tmp_path / 'run'}"]
-        return load_config("tiny", "grpo", GRPOSettings, [*own, *overrides])
+        return load_config("tiny", "grpo", GRPOConfig, [*own, *overrides])
 
     return settings
 
@@ -44,11 +44,12 @@ def digits(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.2])
 def test_a_run_writes_weights_curves_and_a_report(tiny: Any, tmp_path: Path, alpha: float) -> None:
-    lines: list[dict[str, Any]] = []
-    report = train_grpo(tiny(f"reward.alpha={alpha}"), on_log=lines.append)
+    told: list[Progress] = []
+    report = train_grpo(tiny(f"reward.alpha={alpha}"), on_progress=told.append)
     folder = tmp_path / "run"
     assert (report.steps, report.prompts, report.left_out, report.resumed_from) == (2, 20, 0, None)
-    assert [point["step"] for point in report.curve] == [line["step"] for line in lines] == [1, 2]
+    assert [point["step"] for point in report.curve] == [one.record["step"] for one in told] == [1, 2]
+    assert [one[:3] for one in told] == [("training", 1, 2), ("training", 2, 2)]
     assert [one.step for one in report.held_out] == [0, 2]
     for point in report.curve:
         assert point["length"] == 8
@@ -97,13 +98,13 @@ def test_a_run_goes_on_where_it_stopped(tiny: Any, tmp_path: Path) -> None:
     class Killed(Exception):
         pass
 
-    def kill(line: dict[str, Any]) -> None:
-        if line["step"] == 3:
+    def kill(progress: Progress) -> None:
+        if progress.done == 3:
             raise Killed
 
     whole = train_grpo(tiny("steps=4", f"output={tmp_path / 'whole'}"))
     with pytest.raises(Killed):
-        train_grpo(tiny("steps=4"), on_log=kill)
+        train_grpo(tiny("steps=4"), on_progress=kill)
     with (tmp_path / "run" / "log.jsonl").open("a") as file:
         file.write('{"step": 4, "half')
     resumed = train_grpo(tiny("steps=4"))
@@ -157,7 +158,7 @@ def test_a_damaged_settings_file(tiny: Any, tmp_path: Path) -> None:
 
 def test_shipped_configs_are_whole() -> None:
     assert shipped_configs("grpo") == ["paper", "small", "tiny"]
-    paper = load_config("paper", "grpo", GRPOSettings)
+    paper = load_config("paper", "grpo", GRPOConfig)
     assert (paper.learning_rate, paper.generations, paper.temperature, paper.steps) == (5e-7, 8, 1.0, 300)
     assert (paper.clip, paper.dual_clip, paper.kl_beta, paper.entropy_coef) == (0.3, 10, 1e-4, 1e-3)
     assert (paper.max_prompt_length, paper.max_completion_length, paper.reward.alpha) == (2048, 8192, 0.2)
@@ -165,4 +166,4 @@ def test_shipped_configs_are_whole() -> None:
     assert on_eight * paper.gradient_accumulation / paper.generations == 128
     assert paper.steps_per_generation is not None
     assert on_eight * paper.steps_per_generation / paper.generations == 512
-    load_config("small", "grpo", GRPOSettings)
+    load_config("small", "grpo", GRPOConfig)

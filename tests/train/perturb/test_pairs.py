@@ -4,8 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from me2sdk._choices import Dimension
 from me2sdk.errors import ConfigurationError, InvalidTraceError

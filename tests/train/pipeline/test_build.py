@@ -10,9 +10,9 @@ from support.pipeline_doubles import Models, config, finals
 
 from me2sdk.errors import ConfigurationError
 from me2sdk.llm import LLM, Budget
-from me2sdk.train import read_preferences
+from me2sdk.train import Progress, read_preferences
 from me2sdk.train.pipeline import BuildReport, DataConfig, abuild_preferences, build_preferences
-from me2sdk.train.pipeline.config import BudgetSettings, PromptSettings
+from me2sdk.train.pipeline.config import BudgetConfig, PromptConfig
 
 
 def quality(text: str) -> int:
@@ -202,8 +202,11 @@ def test_what_fails_is_kept_apart_and_tried_again(
 ) -> None:
     expected = finals(undisturbed[0].output)
     settings = undisturbed[0].model_copy(update={"output": tmp_path})
-    report = build_preferences(settings, models=Models(failing(one=5, judge=40)))
+    told: list[Progress] = []
+    report = build_preferences(settings, models=Models(failing(one=5, judge=40)), on_progress=told.append)
     assert not report.complete
+    last = {progress.name: (progress.done, progress.total) for progress in told}
+    assert last == {stage.stage: (stage.done, stage.wanted) for stage in report.stages}
     candidates, _, _, judge = report.stages
     assert (candidates.failed, candidates.done, candidates.left) == (4, 44, 0)
     assert judge.failed > 0
@@ -242,7 +245,7 @@ def test_a_budget_stops_in_time_and_keeps_what_is_finished(
     spent = 0
     for limit in (60_000, 120_000):
         settings = undisturbed[0].model_copy(
-            update={"output": tmp_path, "budget": BudgetSettings(tokens=limit)}
+            update={"output": tmp_path, "budget": BudgetConfig(tokens=limit)}
         )
         report = build_preferences(settings, models=Models())
         assert not report.complete
@@ -287,7 +290,7 @@ def test_models_annotate_and_verify_where_the_settings_say_so(tmp_path: Path) ->
 def test_prompts_may_be_chat_messages(tmp_path: Path) -> None:
     chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 2 + 3?"}]
     settings = config(tmp_path, prompts=1).model_copy(
-        update={"prompts": PromptSettings(records=({"question": chat, "answer": "5"},))}
+        update={"prompts": PromptConfig(records=({"question": chat, "answer": "5"},))}
     )
     report = build_preferences(settings, models=Models())
     assert report.pairs.kept > 0
@@ -302,9 +305,9 @@ async def test_an_llm_stands_in_with_its_own_limits(tmp_path: Path) -> None:
     report = await abuild_preferences(config(tmp_path, 1), models=models)
     assert report.complete
     assert budget.spent.calls == report.stages[3].usage.calls > 0
-    broke = config(tmp_path / "b", 1, budget={"tokens": 10**6})
+    costly = config(tmp_path / "b", 1, budget={"tokens": 10**6})
     with pytest.raises(ConfigurationError, match="has its own budget"):
-        await abuild_preferences(broke, models=models)
+        await abuild_preferences(costly, models=models)
 
 
 def test_a_judge_that_cannot_be_read_gives_no_label(tmp_path: Path) -> None:

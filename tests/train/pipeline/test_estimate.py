@@ -7,7 +7,7 @@ import pytest
 from support.fake_provider import OpenAIServer, Reply, Request
 from support.pipeline_doubles import answer, config
 
-from me2sdk.llm import prices as token_prices
+from me2sdk.llm import prices_of
 from me2sdk.train.config import load_config
 from me2sdk.train.pipeline import DataConfig, build_preferences, estimate_build
 
@@ -62,13 +62,13 @@ def test_a_price_that_is_not_known_is_not_zero(tmp_path: Path) -> None:
 
 
 def test_prices_come_from_the_table_or_from_the_caller() -> None:
-    found = token_prices("openai/gpt-4o-mini", {})
+    found = prices_of("openai/gpt-4o-mini", {})
     assert found is not None
     assert 0 < found.prompt < found.completion < 1e-4
-    assert token_prices("openai/nobody-knows-this", {}) is None
-    assert token_prices("ollama/llama2", {}) is None  # zeros in the table
-    assert token_prices("openai/nobody-knows-this", PRICED) == (1e-6, 2e-6)
-    assert token_prices("ollama/llama2", {"input_cost_per_token": 0, "output_cost_per_token": 0}) == (0, 0)
+    assert prices_of("openai/nobody-knows-this", {}) is None
+    assert prices_of("ollama/llama2", {}) is None  # zeros in the table
+    assert prices_of("openai/nobody-knows-this", PRICED) == (1e-6, 2e-6)
+    assert prices_of("ollama/llama2", {"input_cost_per_token": 0, "output_cost_per_token": 0}) == (0, 0)
 
 
 def test_an_answer_is_no_longer_than_the_settings_allow(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ _NURSERY = """
 import json, os, sys
 import me2sdk.train.pipeline
 from me2sdk.cli import main
-from me2sdk.llm import _litellm
-_litellm.load()
+from me2sdk.llm import load_litellm
+load_litellm()
 for line in sys.stdin:
     child = os.fork()
     if not child:

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.needs import needs
 from support.pipeline_doubles import config
 
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Usage
 from me2sdk.train.pipeline import DataConfig
-from me2sdk.train.pipeline.config import PromptSettings, asked
+from me2sdk.train.pipeline.config import PromptConfig, asked
 from me2sdk.train.pipeline.pairs import Usable, choose_pairs
 from me2sdk.train.pipeline.questions import read_prompts
-from me2sdk.train.pipeline.store import StageFile, usage_record
+from me2sdk.train.pipeline.store import Failures, StageFile, usage_record
 
 traces = st.lists(
     st.builds(
@@ -103,7 +102,7 @@ def test_prompts_come_from_files_and_data_sets(kind: str, tmp_path: Path) -> Non
         {"q": "Three?", "a": "so \\boxed{3}", "more": 10},
     ]
     source = write_source(tmp_path, kind, records)
-    settings = PromptSettings(source=source, question="q", reference="a")
+    settings = PromptConfig(source=source, question="q", reference="a")
     found = read_prompts(settings)
     assert [(p.question, p.reference) for p in found.prompts] == [
         ("One?", "1"),
@@ -119,7 +118,7 @@ def test_prompts_come_from_files_and_data_sets(kind: str, tmp_path: Path) -> Non
 
 def test_prompts_may_be_chat_messages(tmp_path: Path) -> None:
     chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "One?"}]
-    found = read_prompts(PromptSettings(records=({"question": chat, "answer": 1},)))
+    found = read_prompts(PromptConfig(records=({"question": chat, "answer": 1},)))
     assert found.prompts[0].question == chat
     assert found.prompts[0].reference == "1"
     assert asked(chat, "Box it.") == [chat[0], {"role": "user", "content": "One?\n\nBox it."}]
@@ -143,7 +142,7 @@ def test_sources_that_cannot_be_used(name: str, text: str | None, message: str, 
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(ConfigurationError, match=message):
-        read_prompts(PromptSettings(source=str(tmp_path / name)))
+        read_prompts(PromptConfig(source=str(tmp_path / name)))
 
 
 @pytest.mark.parametrize(
@@ -180,6 +179,28 @@ def test_records_come_back_by_key_and_input(tmp_path: Path) -> None:
         assert (file.spent.calls, file.spent.cost) == (2, pytest.approx(0.6))
     with pytest.raises(ConfigurationError, match=r"a: 1 -> 2, b.c: None -> 3"):
         StageFile(path, "s", {"a": 2, "b": {"c": 3}}, lambda record: None)
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", "x", '{"stage": "other", "settings": {}}'])
+def test_files_of_something_else_are_refused_and_left(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "stage.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(ConfigurationError, match=r"the stage 's' did not write\. Give another output folder"):
+        StageFile(path, "s", {}, lambda record: None)
+    assert path.read_text() == line + "\n"
+
+
+def test_failures_count_what_they_cost(tmp_path: Path) -> None:
+    path = tmp_path / "failures.jsonl"
+    usage = usage_record(Usage(calls=2, cost=0.5))
+    with Failures(path) as failures:
+        failures.write("judge", "k", {"error": "GenerationError", "usage": usage})
+        failures.write("judge", "l", {"error": "GenerationError"})
+    with Failures(path) as failures:
+        assert (failures.spent.calls, failures.spent.cost) == (2, 0.5)
+    path.write_text("x\n")
+    with pytest.raises(ConfigurationError, match="no build wrote"):
+        Failures(path)
 
 
 def test_the_config_is_plain_data(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ transformers = pytest.importorskip("transformers", reason="needs the extra [trai
 
 from me2sdk.errors import ConfigurationError  # noqa: E402
 from me2sdk.testing import tiny_reward_model  # noqa: E402
-from me2sdk.train import LoraSettings, RewardModelConfig  # noqa: E402
-from me2sdk.train.reward_model.model import base_name, find_base, load_base, load_tokenizer, lora_config  # noqa: E402
+from me2sdk.train import LoraConfig, RewardModelConfig  # noqa: E402
+from me2sdk.train._runs import find_model, peft_config  # noqa: E402
+from me2sdk.train.reward_model.model import base_name, load_base, load_tokenizer  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -108,18 +109,18 @@ def test_adapters_go_where_they_are_told(base: Path) -> None:
     pytest.importorskip("peft", reason="needs the extra [train]")
     model = load_base(config(base, lora={}), str(base), load_tokenizer(str(base)), CPU)
     names = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
-    assert lora_config(LoraSettings(), model).target_modules == names
-    assert lora_config(LoraSettings(targets=["q_proj"], layers=[1]), model).layers_to_transform == [1]
+    assert peft_config(LoraConfig(), model).target_modules == names
+    assert peft_config(LoraConfig(targets=["q_proj"], layers=[1]), model).layers_to_transform == [1]
     with pytest.raises(ConfigurationError, match=r"c_attn.*q_proj"):
-        lora_config(LoraSettings(targets=["c_attn"]), model)
+        peft_config(LoraConfig(targets=["c_attn"]), model)
     with pytest.raises(ConfigurationError, match="from 0 to 1"):
-        lora_config(LoraSettings(layers=[2]), model)
+        peft_config(LoraConfig(layers=[2]), model)
 
 
 def test_smollm2_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     short = config(Path("smollm2"))
-    assert find_base(short).endswith(("SmolLM2-135M-Instruct", "smollm2-92871040"))
+    assert find_model(short.base).endswith(("SmolLM2-135M-Instruct", "smollm2-92871040"))
     assert base_name(short) == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert base_name(config(Path("folder"), base_name="org/name")) == "org/name"
 

@@ -19,14 +19,15 @@ from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Trace
 from me2sdk.testing import tiny_reward_model
 from me2sdk.train import (
-    LoraSettings,
+    LoraConfig,
     Preference,
+    Progress,
     RewardModelConfig,
     train_reward_model,
     write_preferences,
 )
 
-LORA = LoraSettings(r=4, alpha=8)
+LORA = LoraConfig(r=4, alpha=8)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def sides(path: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("lora", [None, LORA])
-def test_a_toy_that_can_be_told_apart_is_learnt(make: Make, pairs: Path, lora: LoraSettings | None) -> None:
+def test_a_toy_that_can_be_told_apart_is_learnt(make: Make, pairs: Path, lora: LoraConfig | None) -> None:
     config = make(
         lora=lora and lora.model_dump(), max_steps=40, eval_steps=20, save_steps=20, learning_rate=5e-3
     )
@@ -106,9 +107,9 @@ class Killed(Exception):
     pass
 
 
-def kill_at(step: int) -> Callable[[dict[str, Any]], None]:
-    def stop(line: dict[str, Any]) -> None:
-        if line["step"] == step:
+def kill_at(step: int) -> Callable[[Progress], None]:
+    def stop(progress: Progress) -> None:
+        if progress.record["step"] == step:
             raise Killed
 
     return stop
@@ -129,7 +130,7 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(
     config = make(lora=lora, max_steps=12)
     for step in (4, 11):
         with pytest.raises(Killed):
-            train_reward_model(config, on_log=kill_at(step))
+            train_reward_model(config, on_progress=kill_at(step))
     # A kill while a checkpoint is written leaves half of one.
     half = shutil.copytree(
         Path(config.output, "checkpoints", "checkpoint-10"),
@@ -156,18 +157,25 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(
 def test_a_finished_run_is_not_done_again_and_other_settings_are_refused(make: Make) -> None:
     config = make(max_steps=2)
     report = train_reward_model(config)
-    lines: list[dict[str, Any]] = []
-    assert train_reward_model(config, on_log=lines.append) == report
-    assert lines == []
+    told: list[Progress] = []
+    assert train_reward_model(config, on_progress=told.append) == report
+    assert told == []
     with pytest.raises(ConfigurationError, match=r"other settings \(learning_rate: 0\.003 -> 0\.1\)"):
         train_reward_model(make(max_steps=2, learning_rate=0.1))
+
+
+def test_a_changed_setting_inside_another_is_named_alone(make: Make) -> None:
+    lora = {"r": 4, "alpha": 8}
+    train_reward_model(make(lora=lora, max_steps=1))
+    with pytest.raises(ConfigurationError, match=r"other settings \(lora\.r: 4 -> 2\)"):
+        train_reward_model(make(lora={**lora, "r": 2}, max_steps=1))
 
 
 def test_changed_data_is_refused(make: Make, pairs: Path, tmp_path: Path) -> None:
     data = shutil.copy(pairs, tmp_path / "pairs.jsonl")
     config = make(train=[str(data)])
     with pytest.raises(Killed):
-        train_reward_model(config, on_log=kill_at(2))
+        train_reward_model(config, on_progress=kill_at(2))
     data.write_text("".join(data.read_text().splitlines(keepends=True)[1:]))
     with pytest.raises(ConfigurationError, match="started on other pairs"):
         train_reward_model(config)

@@ -1,4 +1,4 @@
-"""The trainer's arithmetic on numbers worked out by hand, its batches, and its log."""
+"""The trainer's arithmetic on numbers worked out by hand, and its batches."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("trl", reason="needs the extra [train]")
 
 import datasets  # noqa: E402
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given, strategies as st  # noqa: E402
 
 from me2sdk.testing import tiny_reward_model  # noqa: E402
 from me2sdk.train import RewardModelConfig  # noqa: E402
-from me2sdk.train.reward_model import complete_checkpoint  # noqa: E402
 from me2sdk.train.reward_model.model import load_base, load_tokenizer  # noqa: E402
 from me2sdk.train.reward_model.trainer import LengthGroups, PairTrainer, training_arguments  # noqa: E402
 
@@ -114,13 +112,3 @@ def test_batches_are_of_like_length_and_differ_by_epoch() -> None:
     assert padding < 0.05
     sampler.set_epoch(1)
     assert list(sampler) != order
-
-
-def test_half_a_checkpoint_is_passed_over(tmp_path: Path) -> None:
-    assert complete_checkpoint(tmp_path / "none") is None
-    for step, state in ((9, "{}"), (10, '{"half'), (11, None), ("x", "{}")):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        if state is not None:
-            (folder / "trainer_state.json").write_text(state)
-    assert complete_checkpoint(tmp_path) == tmp_path / "checkpoint-9"

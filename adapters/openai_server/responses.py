@@ -1,4 +1,4 @@
-"""What goes out: JSON, errors in OpenAI's form, and server-sent events."""
+"""Responses: JSON, errors in OpenAI's form, and server-sent events."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from me2sdk.adapters.openai_server.errors import ApiError, api_error
-from me2sdk.adapters.openai_server.http import Gone, until_gone
+from me2sdk.adapters.openai_server.http import ClientDisconnected, until_disconnected
 
 __all__ = ["ErrorResponse", "EventStream", "JsonResponse", "event"]
 
 
 class JsonResponse(Response):
-    """JSON in UTF-8; a lone surrogate, which no encoding can carry, becomes a question mark."""
+    """JSON in UTF-8. A lone surrogate, which no encoding can carry, becomes a question mark."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """The body."""
-        return encode(content)
+        return _encode(content)
 
 
 class ErrorResponse(JsonResponse):
@@ -33,19 +33,18 @@ class ErrorResponse(JsonResponse):
         super().__init__(error.body, error.status, error.headers)
 
 
-def encode(value: Any) -> bytes:
-    """A value as JSON."""
+def _encode(value: Any) -> bytes:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
 
 
 def event(value: Any, name: str | None = None) -> bytes:
-    """A server-sent event; ``encode`` leaves no line breaks in it."""
-    return (f"event: {name}\n".encode() if name else b"") + b"data: " + encode(value) + b"\n\n"
+    """A server-sent event; JSON without indentation holds no line breaks."""
+    return (f"event: {name}\n".encode() if name else b"") + b"data: " + _encode(value) + b"\n\n"
 
 
 class EventStream(Response):
-    """Server-sent events. What fails once the first has been sent goes out as an event, too.
+    """Server-sent events. An error after the first event is sent as an event, too.
 
     Args:
         first: the first event.
@@ -60,21 +59,25 @@ class EventStream(Response):
         self._first, self._rest = first, rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events; `Gone` if the client goes away."""
+        """Send the events.
+
+        Raises:
+            ClientDisconnected: the client left.
+        """
         async with aclosing(self._rest):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await until_gone(receive, self._pump(send))
+            await until_disconnected(receive, self._send_events(send))
             await send({"type": "http.response.body", "body": b""})
 
-    async def _pump(self, send: Send) -> None:
-        async def out(data: bytes) -> None:
+    async def _send_events(self, send: Send) -> None:
+        async def send_data(data: bytes) -> None:
             await send({"type": "http.response.body", "body": data, "more_body": True})
 
-        await out(self._first)
+        await send_data(self._first)
         try:
             async for data in self._rest:
-                await out(data)
-        except Gone:
+                await send_data(data)
+        except ClientDisconnected:
             raise
         except Exception as error:
-            await out(event(api_error(error).body, "error"))
+            await send_data(event(api_error(error).body, "error"))

@@ -1,4 +1,4 @@
-"""How a server is set up."""
+"""The configuration of a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pydantic import (
 from me2sdk.llm import Budget
 from me2sdk.schema import Select
 
-__all__ = ["ServerSettings", "own_name"]
+__all__ = ["ServerConfig", "own_name"]
 
 # A client that could set one of these would send the server's calls, and its keys, elsewhere.
 _NEVER = re.compile(
@@ -32,7 +32,7 @@ _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _by_name(value: Any) -> Any:
-    """Names and what they stand for: a mapping as it is, anything else under its own name."""
+    """A mapping as it is; items of another form under their own names."""
     if isinstance(value, Mapping):
         return value
     many = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
@@ -40,47 +40,48 @@ def _by_name(value: Any) -> Any:
 
 
 def own_name(item: Any) -> str:
-    """What clients know a model or scorer by that was given no name; they learn no addresses and folders."""
+    """The name by which clients know a model or scorer without a given name. It shows no addresses or folders."""
     if not isinstance(item, str):
         return str(getattr(item, "name", None) or getattr(item, "__name__", None) or type(item).__name__)
     if item.startswith(("http://", "https://")):
         return "remote"
-    return Path(item).name if Path(item).is_dir() else item
+    folder = Path(item.removeprefix("prm:"))
+    return folder.name if folder.is_dir() else item
 
 
-class ServerSettings(BaseModel):
-    """How a server is set up. Frozen; limits are checked when it is made.
+class ServerConfig(BaseModel):
+    """The configuration of a server. Frozen; limits are checked when it is made.
 
     Attributes:
         models: the served models: a LiteLLM name, a list of names, or a mapping of the names that clients use to what
             `LLM` takes as a model. The first is the default. Without any, the server only scores.
-        scorers: the scorers that requests may choose among, in the same forms: "mini", "small", the name or folder of
-            a reward model, the URL of a server that speaks SGLang's protocol, or an object with ``score``. The first
-            is the default. All of them are loaded at the start.
-        n: candidates a request, where it does not say.
+        scorers: the scorers that requests may choose among, in the same forms: names as `open_scorer` takes them
+            ("mini", the hub name or folder of a reward model, the URL of a server that speaks SGLang's protocol, …) or
+            objects with ``score``. The first is the default. All of them are loaded at the start.
+        n: candidates per request, if it does not say.
         max_n: most candidates that a request may ask for.
-        select: how the best is chosen, where a request does not say; see `best_of_n`.
+        select: how the best is chosen, if a request does not say; see `best_of_n`.
         params: parameters of every upstream call, as LiteLLM takes them: ``api_base``, ``api_key``, ``temperature``, …
-            Those of OpenAI's chat API in a request win over them.
+            Parameters of OpenAI's chat API in a request override them.
         allow_params: names of further parameters that requests may set, such as ``top_k``. Names that would redirect
             calls or set keys are refused.
         budget: a `Budget` for all requests together.
         cache: as in `LLM`.
-        max_concurrency: upstream calls in flight at most, over all requests.
-        upstream_timeout: seconds that one try of an upstream call may take.
+        max_concurrency: most upstream calls in flight, over all requests.
+        upstream_timeout: seconds per try of an upstream call.
         max_retries: tries of an upstream call after the first one.
-        timeout: seconds for a request. What was answered by then is ranked; 504 if nothing was.
-        max_requests: requests in work at a time.
-        max_waiting: requests that may wait for a place; more are turned away with 429.
-        max_body: bytes of a request's body. ``(max_requests + max_waiting) * max_body`` bounds the memory that bodies
-            take.
-        max_traces: traces, documents or inputs a request.
-        max_trace_characters: characters of one of them.
+        timeout: seconds per request. The answers by then are ranked; 504 if there are none.
+        max_requests: requests that run at a time.
+        max_waiting: requests that may wait; more are refused with 429.
+        max_body: most bytes of a request's body. Bodies take at most ``(max_requests + max_waiting) * max_body`` bytes
+            of memory.
+        max_traces: most traces, documents or inputs per request.
+        max_trace_characters: most characters per trace.
         keep_alive: seconds between the comments that a stream sends while candidates are sampled.
-        api_key: the bearer token that ``/v1`` asks for, or None for an open server.
+        api_key: the bearer token that ``/v1`` requires, or None for an open server.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
-        grace: seconds that running requests have after a signal to stop.
+        grace: seconds in which running requests may finish after a signal to stop.
     """
 
     model_config = ConfigDict(
@@ -127,7 +128,7 @@ class ServerSettings(BaseModel):
         return key
 
     @model_validator(mode="after")
-    def _check_n(self) -> ServerSettings:
+    def _check_n(self) -> ServerConfig:
         if self.n > self.max_n:
             raise ValueError(f"n is {self.n}, more than max_n, which is {self.max_n}")
         return self
