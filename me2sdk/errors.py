@@ -47,7 +47,7 @@ class InvalidTraceError(ME2Error, ValueError):
 
 
 class ScoringError(ME2Error):
-    """A scorer could not be reached, failed, or returned something that is not one finite number a trace.
+    """A scorer could not be reached, failed, or returned something that is not one finite score per trace.
 
     Attributes:
         partial: the candidates that could not be scored (a ``RerankResult``), or None.

@@ -1,4 +1,4 @@
-"""Statistics over many questions: exact best-of-k curves and pass@k from one set of N samples a question."""
+"""Statistics over many questions: exact best-of-k curves and pass@k from one set of N samples per question."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def best_of_n_curve(
     the highest share the selection evenly.
 
     Args:
-        scores: one list a question, with the reward of each sample; higher is better.
+        scores: one list per question, with the reward of each sample; higher is better.
         correct: the same shape; whether each sample's answer is right.
         confidence: share of the bootstrap distribution (over questions) between ``low`` and ``high``.
         resamples: number of bootstrap resamples.
@@ -113,7 +113,7 @@ def pass_at_k(correct: Sequence[Sequence[bool]], k: int) -> float:
     """Expected share of questions that at least one of k samples gets right (the unbiased estimator).
 
     Args:
-        correct: one list a question; whether each sample's answer is right.
+        correct: one list per question; whether each sample's answer is right.
         k: number of samples, at most the number that each question has.
 
     Returns:

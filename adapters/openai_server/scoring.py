@@ -17,7 +17,7 @@ from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.llm import estimate_tokens
 from me2sdk.sampling import arerank, read_candidate
 from me2sdk.schema import Message, Question, Trace
-from me2sdk.scorers import SEAMS, read_scoring_text
+from me2sdk.scorers import TRACE_OFFSETS, read_scoring_text
 from me2sdk.traces import refusal_of
 
 __all__ = ["embeddings", "rerank", "score"]
@@ -80,8 +80,8 @@ async def embeddings(core: Core, headers: Headers, value: dict[str, Any], ends: 
     if len(texts) > core.config.max_traces:
         raise _too_many(core, "input", len(texts))
     pairs = [
-        _split(core, index, text, seam)
-        for index, (text, seam) in enumerate(zip(texts, _seams(headers, len(texts)), strict=True))
+        _split(core, index, text, offset)
+        for index, (text, offset) in enumerate(zip(texts, _offsets(headers, len(texts)), strict=True))
     ]
     await core.ready()
     rewards = await scorer.ascore([question for question, _ in pairs], [trace for _, trace in pairs])
@@ -129,24 +129,26 @@ def _traces(
     return traces
 
 
-def _split(core: Core, index: int, text: str, seam: int | None) -> tuple[Question | None, Trace]:
+def _split(core: Core, index: int, text: str, offset: int | None) -> tuple[Question | None, Trace]:
     if len(text) > core.config.max_trace_characters:
         raise _too_long(core, "input", index)
     if not text.strip():
         raise ApiError(400, f"input.{index} is empty: there is nothing to score.", param="input")
     try:
-        return read_scoring_text(text, seam)
+        return read_scoring_text(text, offset)
     except ConfigurationError as error:
-        raise ApiError(400, f"{SEAMS}: {error}", param=SEAMS) from None
+        raise ApiError(400, f"{TRACE_OFFSETS}: {error}", param=TRACE_OFFSETS) from None
 
 
-def _seams(headers: Headers, count: int) -> list[int | None]:
-    header = headers.get(SEAMS)
+def _offsets(headers: Headers, count: int) -> list[int | None]:
+    header = headers.get(TRACE_OFFSETS)
     if header is None:
         return [None] * count
     numbers = header.split(",")
     if len(numbers) != count or not all(n.isascii() and n.isdigit() and len(n) < 10 for n in numbers):
-        raise ApiError(400, f"{SEAMS} holds a number for each input, separated by commas.", param=SEAMS)
+        raise ApiError(
+            400, f"{TRACE_OFFSETS} holds a number for each input, separated by commas.", param=TRACE_OFFSETS
+        )
     return [int(number) for number in numbers]
 
 

@@ -28,7 +28,7 @@ from me2sdk.scorers.open import load_scorer as load_scorer, open_scorer, options
 from me2sdk.scorers.parity import compare_scorers as compare_scorers, read_probes as read_probes
 from me2sdk.scorers.remote import RemoteTRMScorer
 from me2sdk.scorers.text import (
-    SEAMS as SEAMS,
+    TRACE_OFFSETS as TRACE_OFFSETS,
     prompt_text as prompt_text,
     read_scoring_text as read_scoring_text,
     scoring_text as scoring_text,

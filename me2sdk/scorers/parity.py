@@ -146,7 +146,7 @@ def compare_scorers(
         the report; ``str(report)`` is a sentence.
 
     Raises:
-        ScoringError: a scorer failed, or gave something else than one finite number a trace.
+        ScoringError: a scorer failed, or gave something else than one finite score per trace.
     """
     return run_sync(acompare_scorers(first, second, probes, tolerance=tolerance))
 

@@ -9,9 +9,9 @@ from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Question, Trace, question_parts
 from me2sdk.traces import clean
 
-__all__ = ["SEAMS", "prompt_text", "read_scoring_text", "scoring_parts", "scoring_text", "trace_text"]
+__all__ = ["TRACE_OFFSETS", "prompt_text", "read_scoring_text", "scoring_parts", "scoring_text", "trace_text"]
 
-SEAMS = "x-me2-seams"
+TRACE_OFFSETS = "x-me2-trace-offsets"
 """Name of the HTTP header that tells where in each scoring text the trace begins; other servers ignore it."""
 
 _OPEN, _CLOSE = "<think>", "</think>"
@@ -59,21 +59,21 @@ def scoring_text(question: Question | None, trace: Trace) -> str:
     return "".join(scoring_parts(question, trace))
 
 
-def read_scoring_text(text: str, seam: int | None = None) -> tuple[Question | None, Trace]:
+def read_scoring_text(text: str, offset: int | None = None) -> tuple[Question | None, Trace]:
     r"""The question and the trace of a scoring text: `scoring_parts` gives the same two parts for them again.
 
     Args:
         text: what `scoring_text` returned.
-        seam: where the trace begins, in characters. Where that is not known, the first line is the question, or
+        offset: where the trace begins, in characters. Where that is not known, the first line is the question, or
             all lines up to the last ``</think>``, which no trace holds; a text of one line is all trace.
 
     Raises:
-        ConfigurationError: no trace can begin at ``seam``.
+        ConfigurationError: no trace can begin at ``offset``.
     """
-    if seam is None:
+    if offset is None:
         newline = text.find("\n", max(0, text.rfind(_CLOSE)))
-        seam = newline + 1 if text[newline + 1 :].strip() else 0
-    elif not 0 <= seam <= len(text) or (seam and text[seam - 1] != "\n"):
-        raise ConfigurationError(f"No trace begins at character {seam} of a text with {len(text)}.")
+        offset = newline + 1 if text[newline + 1 :].strip() else 0
+    elif not 0 <= offset <= len(text) or (offset and text[offset - 1] != "\n"):
+        raise ConfigurationError(f"No trace begins at character {offset} of a text with {len(text)}.")
     # The tag keeps a trace that begins with a tag of its own as it is.
-    return text[:seam].removesuffix("\n") or None, Trace(reasoning=_OPEN + text[seam:])
+    return text[:offset].removesuffix("\n") or None, Trace(reasoning=_OPEN + text[offset:])

@@ -890,7 +890,7 @@ HOSTILE = [
     (None, f"First line 3 * 4 = 12.\n{BAD}"),
     ("", "\n\n  3 * 4 = 12"),
     ("  \n leading 7 spaces", "trailing 7 * 2 = 14  \n "),
-    (QUESTION, "x-me2-seams: 1\n\n" + GOOD),
+    (QUESTION, "x-me2-trace-offsets: 1\n\n" + GOOD),
     ([{"role": "system", "content": "S\nT"}, *QUESTION], "ü\ud800 12 * 13 = 156"),
 ]
 
@@ -946,10 +946,10 @@ def test_embeddings_for_openais_own_client(client: openai.OpenAI) -> None:
             client.embeddings.create(**{"model": "mini", "input": "x", **wrong})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("seams", ["1", "3,x", "99,2", "2,2,2", "-1,2", b"\xff"])
-def test_seams_that_do_not_fit(url: str, seams: Any) -> None:
-    response = post(url, "embeddings", {"input": ["Q\na", "Q\nb"]}, headers={"x-me2-seams": seams})
-    assert (response.status_code, complaint(response)["param"]) == (400, "x-me2-seams")
+@pytest.mark.parametrize("offsets", ["1", "3,x", "99,2", "2,2,2", "-1,2", b"\xff"])
+def test_offsets_that_do_not_fit(url: str, offsets: Any) -> None:
+    response = post(url, "embeddings", {"input": ["Q\na", "Q\nb"]}, headers={"x-me2-trace-offsets": offsets})
+    assert (response.status_code, complaint(response)["param"]) == (400, "x-me2-trace-offsets")
 
 
 # The server itself

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Trace
@@ -146,7 +145,7 @@ def test_a_scoring_text_is_read_back(question: str, reasoning: str) -> None:
     assert trace_text(read) == trace_text(trace)
 
 
-def test_without_a_seam_the_first_line_is_the_question() -> None:
+def test_without_an_offset_the_first_line_is_the_question() -> None:
     def split(text: str) -> tuple[str, str]:
         return scoring_parts(*read_scoring_text(text))
 
@@ -156,7 +155,7 @@ def test_without_a_seam_the_first_line_is_the_question() -> None:
     assert split("Q\nsays </think>, no?\n<think>one\ntwo") == ("Q\nsays </think>, no?\n", "<think>one\ntwo")
 
 
-@pytest.mark.parametrize("seam", [-1, 1, 3, 99])
-def test_a_trace_begins_behind_a_line_break(seam: int) -> None:
+@pytest.mark.parametrize("offset", [-1, 1, 3, 99])
+def test_a_trace_begins_behind_a_line_break(offset: int) -> None:
     with pytest.raises(ConfigurationError, match="No trace begins"):
-        read_scoring_text("Q\none", seam)
+        read_scoring_text("Q\none", offset)

@@ -196,7 +196,7 @@ def evaluate_pairs(
     Args:
         pairs: what to measure on, such as ``read_preferences("validation.jsonl")``.
         scorers: scorers, or names as `open_scorer` takes them, by what the report is to call them. They get many
-            traces a call.
+            traces per call.
         judges: judges by name: with structure, or the paper's prompt-only baseline. Their verdict is kept where both
             orders and all repeats agree and is a tie else.
         output: a file in which finished results are kept; a second run resumes it. Failures are not kept and

@@ -1,7 +1,7 @@
 """Many traces in one row of tokens: what they share is computed once, and nothing is padded.
 
 The tokens of several texts stand one after another in a single row. Everything in a decoder but attention looks at
-each token alone, so only attention has to know where a text begins: it runs piece by piece, and the pieces of one
+each token alone, so only attention has to know where a text begins: it runs segment by segment, and the segments of one
 question all see the keys and values of the question, which were computed once. A text that is longer than a pass goes
 through in chunks.
 
@@ -21,10 +21,10 @@ from torch import nn
 
 from me2sdk.errors import ScoringError
 from me2sdk.scorers.local.loading import first_line
-from me2sdk.scorers.local.packed_attention import Kept, Pass, Piece, attention
+from me2sdk.scorers.local.packed_attention import KVCache, PackedBatch, Segment, attention
 from me2sdk.scorers.local.padded import head_values
 
-__all__ = ["PackedModel", "Piece", "plan"]
+__all__ = ["PackedModel", "Segment", "plan"]
 
 _log = logging.getLogger(__name__)
 _NAME = "me2sdk_packed"
@@ -49,8 +49,8 @@ class Group:
 
 
 def plan(
-    lengths: Sequence[int], shared: int, budget: int, have_shared: bool = False, apart: bool = False
-) -> Iterator[list[Piece]]:
+    lengths: Sequence[int], shared: int, budget: int, have_shared: bool = False, isolated: bool = False
+) -> Iterator[list[Segment]]:
     """Lay texts of one group out in passes of at most ``budget`` tokens.
 
     Args:
@@ -58,28 +58,28 @@ def plan(
         shared: tokens that all share.
         budget: most tokens of a pass, at least 1.
         have_shared: whether the shared ones were computed before.
-        apart: whether each text, and what all share, has passes of its own.
+        isolated: whether each text, and what all share, has passes of its own.
 
     Yields:
-        the pieces of each pass, in order. Pieces of one text follow each other.
+        the segments of each pass, in order. Pieces of one text follow each other.
     """
     texts = [(index, shared, length) for index, length in enumerate(lengths)]
     if shared and not have_shared:
-        # With the first text, if that fits: in one piece attention takes least.
-        if not apart and lengths[0] <= budget:
+        # With the first text, if that fits: in one segment attention takes least.
+        if not isolated and lengths[0] <= budget:
             texts[0] = (0, 0, lengths[0])
         else:
             texts.insert(0, (-1, 0, shared))
-    current: list[Piece] = []
+    current: list[Segment] = []
     room = budget
     for text, start, stop in texts:
-        if current and (apart or stop - start > room):
+        if current and (isolated or stop - start > room):
             yield current
             current, room = [], budget
         while stop - start > room:  # longer than a pass
-            yield [Piece(text, start, start + room)]
+            yield [Segment(text, start, start + room)]
             start += room
-        current.append(Piece(text, start, stop))
+        current.append(Segment(text, start, stop))
         room -= stop - start
     if current:
         yield current
@@ -98,7 +98,7 @@ class PackedModel:
         device: where it is.
         budget: most tokens of a pass. Longer texts go through in several.
         multiple: passes are filled up to a multiple of this many tokens, so that few shapes occur.
-        apart: whether no two texts share a pass, since what a pass holds changes what it computes.
+        isolated: whether no two texts share a pass, since what a pass holds changes what it computes.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class PackedModel:
         device: torch.device,
         budget: int,
         multiple: int,
-        apart: bool = False,
+        isolated: bool = False,
     ) -> None:
         self._name = name
         self._model = model
@@ -117,8 +117,8 @@ class PackedModel:
         self._device = device
         self._budget = budget
         self._multiple = multiple
-        self._apart = apart
-        self._last: tuple[list[int], Kept] | None = None  # a question, and what is kept of it
+        self._isolated = isolated
+        self._last: tuple[list[int], KVCache] | None = None  # a question, and what is kept of it
 
     @classmethod
     def of(
@@ -129,7 +129,7 @@ class PackedModel:
         device: torch.device,
         budget: int,
         multiple: int,
-        apart: bool = False,
+        isolated: bool = False,
     ) -> PackedModel | None:
         """The packed form of a classifier, or None where it is no decoder, or packing changes what it computes.
 
@@ -140,14 +140,14 @@ class PackedModel:
         before = model.config._attn_implementation
         texts = _SAMPLE_SHARED + _SAMPLE[:9], _SAMPLE_SHARED + _SAMPLE
         few = 24  # tokens of a pass, so that the longer text goes in chunks
-        packed = cls(name, model, head, device, few, multiple, apart)
+        packed = cls(name, model, head, device, few, multiple, isolated)
         try:
             with torch.inference_mode():
                 expected = torch.stack([_last_hidden(model, row, device) for row in texts])
                 transformers.AttentionInterface.register(_NAME, attention)
                 model.set_attn_implementation(_NAME)
                 group = Group(texts, len(_SAMPLE_SHARED))
-                found = torch.cat([hidden for _, hidden in packed._passes(group, Kept())])
+                found = torch.cat([hidden for _, hidden in packed._passes(group, KVCache())])
             same = _distance(found, expected) < (1e-3 if found.dtype is torch.float32 else 0.1)
         except Exception:  # whatever an unknown architecture makes of it
             _log.debug("%s cannot be packed", name, exc_info=True)
@@ -185,7 +185,7 @@ class PackedModel:
             part = Group([group.rows[i] for i in left], group.shared)
             done: set[int] = set()
             try:
-                for texts, hidden in self._passes(part, self._kept(part), budget):
+                for texts, hidden in self._passes(part, self._cache_of(part), budget):
                     done.update(texts)
                     if texts:
                         values = head_values(self._head, hidden)
@@ -205,35 +205,37 @@ class PackedModel:
                 if self._device.type == "cuda":
                     torch.cuda.empty_cache()
 
-    def _kept(self, group: Group) -> Kept:
+    def _cache_of(self, group: Group) -> KVCache:
         """What is kept of the group's question, from an earlier call or empty."""
         start = list(group.rows[0][: group.shared])
         if self._last is not None and self._last[0] == start:
             return self._last[1]
-        return Kept()
+        return KVCache()
 
     def _passes(
-        self, group: Group, kept: Kept, budget: int | None = None
+        self, group: Group, cache: KVCache, budget: int | None = None
     ) -> Iterator[tuple[list[int], torch.Tensor]]:
         """Run a group; after each pass, the texts that ended and the hidden states of their last tokens."""
         self._last = None  # what a failed pass leaves is not whole
         lengths = [len(row) for row in group.rows]
-        have_shared = -1 in kept.layers
-        for pieces in plan(lengths, group.shared, budget or self._budget, have_shared, self._apart):
-            yield self._forward(group, pieces, kept)
+        have_shared = -1 in cache.layers
+        for segments in plan(lengths, group.shared, budget or self._budget, have_shared, self._isolated):
+            yield self._forward(group, segments, cache)
         if group.shared:
-            self._last = list(group.rows[0][: group.shared]), kept
+            self._last = list(group.rows[0][: group.shared]), cache
 
-    def _forward(self, group: Group, pieces: list[Piece], kept: Kept) -> tuple[list[int], torch.Tensor]:
+    def _forward(
+        self, group: Group, segments: list[Segment], cache: KVCache
+    ) -> tuple[list[int], torch.Tensor]:
         ids: list[int] = []
         positions: list[int] = []
         ends: dict[int, int] = {}
-        for piece in pieces:
-            row = group.rows[max(piece.text, 0)]
-            ids += row[piece.start : piece.stop]
-            positions += range(piece.start, piece.stop)
-            if piece.text >= 0 and piece.stop == len(row):
-                ends[piece.text] = len(ids) - 1
+        for segment in segments:
+            row = group.rows[max(segment.text, 0)]
+            ids += row[segment.start : segment.stop]
+            positions += range(segment.start, segment.stop)
+            if segment.text >= 0 and segment.stop == len(row):
+                ends[segment.text] = len(ids) - 1
         fill = [0] * (-len(ids) % self._multiple)
         inputs = torch.tensor([ids + fill, positions + fill])
         if self._device.type == "cuda":
@@ -244,11 +246,11 @@ class PackedModel:
                 input_ids=inputs[:1],
                 position_ids=inputs[1:],
                 use_cache=False,
-                me2sdk_pass=Pass(pieces, group.shared, set(ends), kept),
+                me2sdk_batch=PackedBatch(segments, group.shared, set(ends), cache),
             ).last_hidden_state
             last = hidden[0, torch.tensor(list(ends.values()), dtype=torch.long).to(self._device)]
         for text in ends:
-            kept.layers.pop(text, None)
+            cache.layers.pop(text, None)
         return list(ends), last
 
 
@@ -260,5 +262,5 @@ def _last_hidden(model: Any, row: list[int], device: torch.device) -> torch.Tens
 
 def _distance(found: torch.Tensor, expected: torch.Tensor) -> float:
     """Largest relative distance of two sets of vectors."""
-    apart = (found.float() - expected.float()).norm(dim=-1) / expected.float().norm(dim=-1)
-    return float(apart.max())
+    relative = (found.float() - expected.float()).norm(dim=-1) / expected.float().norm(dim=-1)
+    return float(relative.max())

@@ -1,4 +1,4 @@
-"""Attention of packed passes: each piece sees what precedes it in its own text, and nothing else.
+"""Attention of packed passes: each segment sees what precedes it in its own text, and nothing else.
 
 Imports torch.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["Kept", "Pass", "Piece", "attention"]
+__all__ = ["KVCache", "PackedBatch", "Segment", "attention"]
 
 # Queries whose keys come after others' are masked in blocks, so that a mask never grows with the square of a text.
 # Small ones compute little that is masked; on a device each costs a few kernels, which take longer than that.
@@ -19,7 +19,7 @@ _BLOCK, _DEVICE_BLOCK = 128, 1024
 
 
 @dataclass(frozen=True)
-class Piece:
+class Segment:
     """A stretch of one pass.
 
     Attributes:
@@ -35,8 +35,8 @@ class Piece:
 
 
 @dataclass
-class Kept:
-    """Keys and values that later pieces see, by text (-1: what is shared) and layer."""
+class KVCache:
+    """Keys and values that later segments see, by text (-1: what is shared) and layer."""
 
     layers: dict[int, dict[int, tuple[torch.Tensor, torch.Tensor]]] = field(default_factory=dict)
 
@@ -52,20 +52,20 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Pass:
+class PackedBatch:
     """What attention has to know of a pass.
 
     Attributes:
-        pieces: its pieces, in order.
+        segments: its segments, in order.
         shared: tokens that the texts share.
         finished: the texts that end in it, of which nothing is kept.
-        kept: keys and values of earlier passes.
+        cache: keys and values of earlier passes.
     """
 
-    pieces: list[Piece]
+    segments: list[Segment]
     shared: int
     finished: set[int]
-    kept: Kept
+    cache: KVCache
 
 
 def attention(
@@ -75,31 +75,31 @@ def attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    me2sdk_pass: Pass,
+    me2sdk_batch: PackedBatch,
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of each piece to what precedes it in its own text; in the form that transformers calls."""
+    """Attention of each segment to what precedes it in its own text; in the form that transformers calls."""
     layer: int = module.layer_idx  # type: ignore[assignment]
     out = torch.zeros_like(query)
     offset = 0
-    for piece in me2sdk_pass.pieces:
-        here = slice(offset, offset + piece.stop - piece.start)
+    for segment in me2sdk_batch.segments:
+        here = slice(offset, offset + segment.stop - segment.start)
         offset = here.stop
         k, v = key[:, :, here], value[:, :, here]
         before = []
-        kept = me2sdk_pass.kept.layers
-        shared = me2sdk_pass.shared if piece.text >= 0 else 0
-        if shared and not piece.start:
-            me2sdk_pass.kept.add(-1, layer, k[:, :, :shared], v[:, :, :shared])
+        cached = me2sdk_batch.cache.layers
+        shared = me2sdk_batch.shared if segment.text >= 0 else 0
+        if shared and not segment.start:
+            me2sdk_batch.cache.add(-1, layer, k[:, :, :shared], v[:, :, :shared])
         elif shared:
-            before.append(kept[-1][layer])
-        if piece.start > shared:
-            before.append(kept[piece.text][layer])
-        if piece.text not in me2sdk_pass.finished:
-            me2sdk_pass.kept.add(piece.text, layer, k, v)
+            before.append(cached[-1][layer])
+        if segment.start > shared:
+            before.append(cached[segment.text][layer])
+        if segment.text not in me2sdk_batch.finished:
+            me2sdk_batch.cache.add(segment.text, layer, k, v)
         if before:
             k = torch.cat([*(pair[0] for pair in before), k], 2)
             v = torch.cat([*(pair[1] for pair in before), v], 2)

@@ -124,7 +124,7 @@ def run_in_halves(
     """Run ``forward`` over rows, in halves where the device has too little memory for all of them.
 
     Args:
-        forward: gives one result a row.
+        forward: gives one result per row.
         rows: the rows.
         tokens: the length of a row, for messages.
         name: the model's name, for messages.

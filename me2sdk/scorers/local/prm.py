@@ -118,7 +118,7 @@ class PRMScorer(TRMScorer):
             traces: as for `score`.
 
         Returns:
-            for each trace a probability a step, in [0, 1]; where its middle was left out, of the steps that end in
+            for each trace one probability per step, in [0, 1]; where its middle was left out, of the steps that end in
             what was read.
 
         Raises:

@@ -100,16 +100,16 @@ class RewardModel:
         self._tokenizer.model_max_length = int(1e30)  # or it warns about lengths that are handled here
         # int8 treats a column apart if any token of a pass stands out in it, so whatever else a pass held, padding
         # too, would change a score.
-        apart = bool(getattr(self._model, "is_loaded_in_8bit", False))
-        multiple = _CPU_BF16_MULTIPLE if on_cpu and chosen is torch.bfloat16 and not apart else 1
+        isolated = bool(getattr(self._model, "is_loaded_in_8bit", False))
+        multiple = _CPU_BF16_MULTIPLE if on_cpu and chosen is torch.bfloat16 and not isolated else 1
         with _no_cast_warnings():
-            packed = PackedModel.of(model, self._model, self._head, self.device, budget, multiple, apart)
+            packed = PackedModel.of(model, self._model, self._head, self.device, budget, multiple, isolated)
         self._runner: PackedModel | PaddedModel = packed or PaddedModel(
             model,
             self._model,
             self._head,
             self.device,
-            1 if apart else budget,
+            1 if isolated else budget,
             multiple,
             max_tokens=self.max_tokens,
             pad=self._tokenizer.pad_token_id,
@@ -221,7 +221,7 @@ def _raise_early(futures: Sequence[Future[Any]]) -> None:
 def _common(alone: list[int], ids: list[int]) -> int:
     """How many tokens of a text are those of its beginning alone.
 
-    It is not all of them where a token straddles the seam or a closing special token follows.
+    It is not all of them where a token straddles the place where the trace begins or a closing special token follows.
     """
     return next((n for n, (a, b) in enumerate(zip(alone, ids, strict=False)) if a != b), len(alone))
 

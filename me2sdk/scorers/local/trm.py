@@ -137,7 +137,7 @@ class TRMScorer:
             traces: the traces; a string is read with `Trace.from_text`.
 
         Returns:
-            one number a trace, in the same order; higher is better. ``.truncated`` says how many tokens of
+            one score per trace, in the same order; higher is better. ``.truncated`` says how many tokens of
             each were left out.
 
         Raises:

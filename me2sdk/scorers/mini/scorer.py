@@ -105,7 +105,7 @@ class MiniScorer:
             traces: the traces; a string is read with `Trace.from_text`.
 
         Returns:
-            One finite reward a trace, higher is better. Of a trace with more than 200,000 characters the
+            One finite reward per trace, higher is better. Of a trace with more than 200,000 characters the
             middle is left out, and ``.truncated`` says how much, counted in tokens of four characters.
 
         Raises:

@@ -26,14 +26,14 @@ class ServerProtocol:
         request: the JSON body for some texts and a model name.
         items: the answer's items in the order of the texts, from the decoded JSON.
         value: the numbers that an item holds; there has to be exactly one.
-        mend: what to do where an item does not hold one number.
+        hint: what to do where an item does not hold one number.
     """
 
     path: str
     request: Callable[[list[str], str | None], dict[str, Any]]
     items: Callable[[Any], list[Any]]
     value: Callable[[Any], Any]
-    mend: str
+    hint: str
 
     def read(self, content: bytes, count: int) -> list[float]:
         """Read an answer.
@@ -43,7 +43,7 @@ class ServerProtocol:
             count: how many texts were sent.
 
         Returns:
-            one finite number a text, in the order of the texts.
+            one finite score per text, in the order of the texts.
 
         Raises:
             ScoringError: it is anything else.
@@ -64,7 +64,7 @@ class ServerProtocol:
     def _number(self, numbers: Any, index: int) -> float:
         if not isinstance(numbers, list) or len(numbers) != 1:
             many = f"{len(numbers)} numbers" if isinstance(numbers, list) else type(numbers).__name__
-            raise ScoringError(f"it gave {many} instead of one for text {index} of the request. {self.mend}")
+            raise ScoringError(f"it gave {many} instead of one for text {index} of the request. {self.hint}")
         number = numbers[0]
         # JSON has no NaN, so some servers write null for it.
         if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
@@ -88,7 +88,7 @@ PROTOCOLS = {
         request=lambda texts, model: {"model": model or "default", "input": texts},
         items=_by_index,
         value=lambda item: item["embedding"],
-        mend=(
+        hint=(
             "The server serves an embedding model. Start it with --is-embedding and a sequence "
             "classification checkpoint that has one label."
         ),
@@ -102,7 +102,7 @@ PROTOCOLS = {
         },
         items=_by_index,
         value=lambda item: item["probs"],
-        mend="The server serves a classifier with several classes, not a reward model (num_labels 1).",
+        hint="The server serves a classifier with several classes, not a reward model (num_labels 1).",
     ),
     "tei": ServerProtocol(
         path="/predict",
@@ -113,6 +113,6 @@ PROTOCOLS = {
         },
         items=list,
         value=lambda item: [label["score"] for label in item],
-        mend="The server serves a classifier with several classes, not a reward model (num_labels 1).",
+        hint="The server serves a classifier with several classes, not a reward model (num_labels 1).",
     ),
 }

@@ -17,7 +17,7 @@ from me2sdk.errors import ConfigurationError, ScoringError
 from me2sdk.schema import Scores, Trace
 from me2sdk.scorers.base import Questions, Scorer, read_inputs
 from me2sdk.scorers.remote.protocols import PROTOCOLS
-from me2sdk.scorers.text import SEAMS, scoring_parts
+from me2sdk.scorers.text import TRACE_OFFSETS, scoring_parts
 from me2sdk.stats import sigmoid
 
 if TYPE_CHECKING:
@@ -155,13 +155,13 @@ class RemoteTRMScorer:
             traces: the traces; a string is read with `Trace.from_text`.
 
         Returns:
-            one raw logit a trace, in the same order; higher is better.
+            one raw logit per trace, in the same order; higher is better.
 
         Raises:
             ConfigurationError: the arguments do not fit together.
             InvalidTraceError: a trace has no reasoning; the message says which.
             ScoringError: no replica could answer (each is named), a server refused the request (its own words
-                are given), its answer is not one finite number a trace, or it differs from the ``reference``.
+                are given), its answer is not one finite score per trace, or it differs from the ``reference``.
         """
         if self._reference is not None:
             await self._compare(self._reference)
@@ -342,8 +342,8 @@ class RemoteTRMScorer:
 
         body = self._protocol.request(["".join(pair) for pair in parts], self.model)
         # For `me2 serve`, whose scorers may read the question and the trace apart.
-        seams = ",".join(str(len(before)) for before, _ in parts)
-        headers = {SEAMS: seams} if len(seams) <= _LONGEST_HEADER else {}
+        offsets = ",".join(str(len(before)) for before, _ in parts)
+        headers = {TRACE_OFFSETS: offsets} if len(offsets) <= _LONGEST_HEADER else {}
         try:
             async with asyncio.timeout(self.timeout):
                 response = await client.post(replica.url + self._protocol.path, json=body, headers=headers)

@@ -6,8 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from me2sdk.errors import ScoringError
 
@@ -99,24 +98,24 @@ def test_scores_are_those_of_one_text_at_a_time(name: str, budget: int) -> None:
     st.booleans(),
 )
 def test_a_plan_holds_every_token_once_and_in_order(
-    own: list[int], shared: int, budget: int, have: bool, apart: bool
+    own: list[int], shared: int, budget: int, have: bool, isolated: bool
 ) -> None:
     lengths = [shared + length for length in own]
-    passes = list(plan(lengths, shared, budget, have, apart))
+    passes = list(plan(lengths, shared, budget, have, isolated))
     seen: dict[int, list[int]] = {}
-    for pieces in passes:
-        assert 0 < sum(piece.stop - piece.start for piece in pieces) <= budget
-        assert not apart or len({piece.text for piece in pieces}) == 1
-        for piece in pieces:
-            seen.setdefault(piece.text, []).extend(range(piece.start, piece.stop))
-    with_first = shared and not have and not apart and lengths[0] <= budget
+    for segments in passes:
+        assert 0 < sum(segment.stop - segment.start for segment in segments) <= budget
+        assert not isolated or len({segment.text for segment in segments}) == 1
+        for segment in segments:
+            seen.setdefault(segment.text, []).extend(range(segment.start, segment.stop))
+    with_first = shared and not have and not isolated and lengths[0] <= budget
     assert seen.pop(-1, []) == ([] if have or with_first else list(range(shared)))
     starts = [0 if with_first else shared, *[shared] * (len(own) - 1)]
     assert list(seen.items()) == [
         (text, list(range(start, length)))
         for text, (start, length) in enumerate(zip(starts, lengths, strict=True))
     ]
-    order = [piece.text for pieces in passes for piece in pieces]
+    order = [segment.text for segments in passes for segment in segments]
     assert order == sorted(order)
 
 
@@ -130,9 +129,9 @@ def test_the_question_is_computed_once_also_for_traces_that_arrive_later(
     tokens: list[int] = []
     forward = runner._forward
 
-    def count(group: Any, pieces: Any, kept: Any) -> Any:
-        tokens.append(sum(piece.stop - piece.start for piece in pieces))
-        return forward(group, pieces, kept)
+    def count(group: Any, segments: Any, cache: Any) -> Any:
+        tokens.append(sum(segment.stop - segment.start for segment in segments))
+        return forward(group, segments, cache)
 
     monkeypatch.setattr(runner, "_forward", count)
     assert run(runner, rows[:1], shared[:1]) + run(runner, rows[1:], shared[1:]) == pytest.approx(
@@ -163,12 +162,12 @@ def test_little_memory_means_smaller_passes_and_loses_nothing(monkeypatch: pytes
     sizes: list[int] = []
     forward = runner._forward
 
-    def small(group: Any, pieces: Any, kept: Any) -> Any:
-        sizes.append(sum(piece.stop - piece.start for piece in pieces))
+    def small(group: Any, segments: Any, cache: Any) -> Any:
+        sizes.append(sum(segment.stop - segment.start for segment in segments))
         if sizes[-1] > limit:
-            forward(group, pieces, kept)  # what it kept must not be taken for whole
+            forward(group, segments, cache)  # what it kept must not be taken for whole
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(group, pieces, kept)
+        return forward(group, segments, cache)
 
     monkeypatch.setattr(runner, "_forward", small)
     limit = 600

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.scoring_server import ScoringServer
 
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError

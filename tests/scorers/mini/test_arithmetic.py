@@ -1,8 +1,7 @@
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from me2sdk.scorers.mini import read_units
 from me2sdk.scorers.mini.arithmetic import Equation, evaluate
