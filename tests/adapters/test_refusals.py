@@ -42,6 +42,7 @@ def test_langchain_says_it_in_a_reason() -> None:
 
 
 def test_the_responses_api() -> None:
+    pytest.importorskip("agents")
     from me2sdk.adapters.openai_agents.responses import as_assistant
 
     part = {"type": "refusal", "refusal": NO}
