@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from me2sdk import ConfigurationError, InvalidTraceError, Trace, count_prefixes, split_steps
 from me2sdk.steps import PREFIX_SETS, guess_prefixes

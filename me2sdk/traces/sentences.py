@@ -45,11 +45,12 @@ _CONCLUSION = re.compile(
     re.IGNORECASE,
 )
 _UNSETTLED = re.compile(
-    r"\b(?:not|no|never|none|neither|nor|cannot|wrong|incorrect|false|maybe|perhaps|possibly|probably|might|(?-i:may)|could"
-    r"|should|unsure|uncertain|unclear|guess|doubt|whether|either|or|between [^.]{0,12}\d|(?:at|the) (?:least|most)|up to"
-    r"|within|(?:more|less|fewer|greater|smaller|larger|higher|lower|bigger|rather|other) than [^.]{0,20}\d|likely|seems?"
-    r"|appears?|suppose|assume|assuming|i|me|my|let|try|tried|check|verify|(?:we|you|one) (?:must|need to|have to)|step"
-    r"|equation|option|question|problem)\b|n['’]t\b",
+    r"\b(?:not|no|never|none|neither|nor|cannot|wrong|incorrect|false|maybe|perhaps|possibly|probably|might|(?-i:may)"
+    r"|could|should|unsure|uncertain|unclear|guess|doubt|whether|either|or|between [^.]{0,12}\d"
+    r"|(?:at|the) (?:least|most)|up to|within"
+    r"|(?:more|less|fewer|greater|smaller|larger|higher|lower|bigger|rather|other) than [^.]{0,20}\d"
+    r"|likely|seems?|appears?|suppose|assume|assuming|i|me|my|let|try|tried|check|verify"
+    r"|(?:we|you|one) (?:must|need to|have to)|step|equation|option|question|problem)\b|n['’]t\b",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"(?<!\bM[rs])(?<!\bMrs)(?<!\b[DS][rt])(?<!\bProf)[.!:;]\s+(?=[A-Z*])")

@@ -127,12 +127,12 @@ def shell(line: str) -> None:
     if not words:
         return
     if words[:2] == ["pip", "install"]:
-        extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
-            "optional-dependencies"
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+        extras = project["project"]["optional-dependencies"]
+        lines = [
+            line for group in (*extras.values(), *project["dependency-groups"].values()) for line in group
         ]
-        known = {
-            re.split(r"[^\w.-]", needed)[0].replace("_", "-") for extra in extras.values() for needed in extra
-        }
+        known = {re.split(r"[^\w.-]", line)[0].replace("_", "-") for line in lines if isinstance(line, str)}
         for package in words[2:]:
             wanted = re.fullmatch(r"([\w.-]+)(?:\[([\w,-]+)\])?", package)
             assert wanted, line

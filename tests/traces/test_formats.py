@@ -4,8 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from me2sdk import ConfigurationError, Trace
 from me2sdk.traces import ThinkingFormat, formats, register_format, thinking_formats
