@@ -14,7 +14,15 @@ Select = Literal["best", "vote", "weighted_vote"]
 
 
 class Dimension(StrEnum):
-    """The four dimensions of ME²: {macro, micro} × {efficiency, effectiveness} (paper §3)."""
+    """The four dimensions of ME²: {macro, micro} × {efficiency, effectiveness} (paper §3).
+
+    Example:
+        ```python
+        from me2sdk import Dimension
+
+        print([dimension.value for dimension in Dimension][:2])  # ['macro_efficiency', 'macro_effectiveness']
+        ```
+    """
 
     MACRO_EFFICIENCY = "macro_efficiency"
     MACRO_EFFECTIVENESS = "macro_effectiveness"

@@ -35,15 +35,48 @@ __all__ = [
 
 
 class ME2Error(Exception):
-    """Base class of everything that me2sdk raises on purpose."""
+    """Base class of everything that me2sdk raises on purpose.
+
+    Example:
+        ```python
+        from me2sdk import ME2Error, best_of_n
+
+        try:
+            best_of_n("What is 2 + 2?", model=lambda messages, **params: "4", n=0)
+        except ME2Error as error:
+            print(type(error).__name__)  # ConfigurationError
+        ```
+    """
 
 
 class ConfigurationError(ME2Error, ValueError):
-    """A setting or argument cannot work, or an optional dependency is missing."""
+    """A setting or argument cannot work, or an optional dependency is missing.
+
+    Example:
+        ```python
+        from me2sdk import ConfigurationError, split_steps
+
+        try:
+            split_steps("It is 4.", prefixes="mine")
+        except ConfigurationError as error:
+            print(str(error).split(".")[0])  # No prefix set is called 'mine'
+        ```
+    """
 
 
 class InvalidTraceError(ME2Error, ValueError):
-    """A trace, message or candidate cannot be read or has nothing to score."""
+    """A trace, message or candidate cannot be read or has nothing to score.
+
+    Example:
+        ```python
+        from me2sdk import InvalidTraceError, Trace
+
+        try:
+            Trace.from_message({"role": "assistant"})
+        except InvalidTraceError as error:
+            print(str(error).split(".")[0])  # This dict holds neither content nor reasoning
+        ```
+    """
 
 
 class ScoringError(ME2Error):
@@ -51,6 +84,20 @@ class ScoringError(ME2Error):
 
     Attributes:
         partial: the candidates that could not be scored (a ``RerankResult``), or None.
+
+    Example:
+        ```python
+        from me2sdk import ScoringError, rerank
+
+        class Broken:
+            def score(self, question, traces):
+                return []
+
+        try:
+            rerank("What is 2 + 2?", ["It is 4."], scorer=Broken())
+        except ScoringError as error:
+            print(len(error.partial.candidates))  # 1
+        ```
     """
 
     def __init__(self, message: str, *, partial: RerankResult | None = None) -> None:
@@ -64,6 +111,16 @@ class JudgeError(ME2Error):
     Attributes:
         votes: the judgements there were (`Vote` values), failed ones included.
         usage: what they cost, or None.
+
+    Example:
+        ```python
+        from me2sdk import JudgeError, judge_pair
+
+        try:
+            judge_pair("2 + 2?", "It is 4.", "Four.", model=lambda messages, **params: "Hm.", structure=False)
+        except JudgeError as error:
+            print({vote.decision for vote in error.votes})  # {'failed'}
+        ```
     """
 
     def __init__(self, message: str, *, votes: tuple[Vote, ...] = (), usage: Usage | None = None) -> None:
@@ -82,6 +139,19 @@ class BatchAnnotationError(JudgeError):
     Attributes:
         partial: a DAG per trace, in their order; None for those that failed.
         failures: what went wrong, by the trace's place.
+
+    Example:
+        ```python
+        from me2sdk import BatchAnnotationError, parse_dag
+
+        def model(messages, **params):
+            raise ValueError("no such model")
+
+        try:
+            parse_dag([["It is 4."], ["2 + 2?", "Count: 4.", "So 4."]], model=model)
+        except BatchAnnotationError as error:  # a single step asks no model
+            print(len(error.partial[0].nodes), list(error.failures))  # 1 [1]
+        ```
     """
 
     def __init__(
@@ -97,7 +167,19 @@ class BatchAnnotationError(JudgeError):
 
 
 class BudgetExceeded(ME2Error):
-    """The next call would have passed the budget, so it was not made."""
+    """The next call would have passed the budget, so it was not made.
+
+    Example:
+        ```python
+        from me2sdk import Budget, BudgetExceeded, LLM
+
+        llm = LLM(lambda messages, **params: "It is 4.", budget=Budget(tokens=10))
+        try:
+            llm.generate("What is 2 + 2?", max_tokens=100)
+        except BudgetExceeded:
+            print(llm.usage.calls)  # 0
+        ```
+    """
 
 
 class GenerationError(ME2Error):
@@ -109,6 +191,19 @@ class GenerationError(ME2Error):
         error_type: name of the provider's exception class, or None.
         status: HTTP status code of the provider's answer, or None.
         attempts: how often the call was tried.
+
+    Example:
+        ```python
+        from me2sdk import GenerationError, LLM
+
+        def model(messages, **params):
+            raise ValueError("no such model")
+
+        try:
+            LLM(model, max_retries=0).generate("What is 2 + 2?")
+        except GenerationError as error:
+            print(error.error_type, error.attempts)  # ValueError 1
+        ```
     """
 
     def __init__(

@@ -25,16 +25,16 @@ __all__ = [
     "Step",
     "Trace",
     "Usage",
-    "Value",
     "Verification",
     "Vote",
-    "question_parts",
-    "question_text",
 ]
 
 _Number = TypeVar("_Number", int, float)
 Message = dict[str, Any]
+"""A chat message in OpenAI's form: ``{"role": "user", "content": "…"}``."""
+
 Question = str | list[Message]
+"""What is asked: a text, or a list of chat messages."""
 
 
 # Lone surrogates cannot be encoded, sent or tokenised: they become U+FFFD where text comes in.
@@ -96,6 +96,14 @@ class Step(NamedTuple):
         text: the step's text.
         separator: the blank lines that follow it; ``"".join(s.text + s.separator for s in steps)`` is the
             trace.
+
+    Example:
+        ```python
+        from me2sdk import Step, parse_dag
+
+        dag = parse_dag([Step("2 + 2 = 4."), Step("So the answer is 4.")])
+        print(len(dag.nodes))  # 2
+        ```
     """
 
     text: str
@@ -111,6 +119,15 @@ class Trace(Value):
         question: what was asked, a string or a list of chat messages, or None.
         response: what the model answered, or None where it never got that far.
         truncated: True if the model was cut off, so that the trace has no end.
+
+    Example:
+        ```python
+        from me2sdk import Trace
+
+        trace = Trace.from_text("<think>2 + 2 = 4.</think>The answer is 4.", question="What is 2 + 2?")
+        print(trace.reasoning)  # 2 + 2 = 4.
+        print(trace.answer)  # 4
+        ```
     """
 
     reasoning: CleanText
@@ -188,6 +205,14 @@ class Usage(Value):
         prompt_tokens: tokens sent, or None where a provider did not say.
         completion_tokens: tokens received, or None where a provider did not say.
         cost: US dollars, or None where a price is not known. Unknown is never counted as 0.
+
+    Example:
+        ```python
+        from me2sdk import Usage
+
+        total = Usage(calls=1, prompt_tokens=10, completion_tokens=5, cost=0.25) + Usage(calls=2, cost=None)
+        print(total.calls, total.total_tokens, total.cost)  # 3 15 None
+        ```
     """
 
     calls: int = 0
@@ -238,6 +263,14 @@ class Failure(Value):
         model: the model that was asked, or None.
         status: HTTP status, or None.
         attempts: how often it was tried.
+
+    Example:
+        ```python
+        from me2sdk import rerank
+
+        failure = rerank("What is 2 + 2?", ["It is 4.", {"role": "assistant"}]).failures[0]
+        print(failure.index, failure.stage, failure.error)  # 1 read InvalidTraceError
+        ```
     """
 
     index: int
@@ -262,6 +295,14 @@ class Candidate(Value):
         usage: tokens and cost of the call, or None where one call brought several candidates.
         refusal: the words with which the model refused to answer, or None where it did not. A refusal is not scored,
             has no answer, and stands behind every candidate that is none.
+
+    Example:
+        ```python
+        from me2sdk import rerank
+
+        candidate = rerank("What is 2 + 2?", ["2 + 2 = 5.", "The answer is 4."], scorer="shortest").best
+        print(candidate.index, candidate.response)  # 0 2 + 2 = 5.
+        ```
     """
 
     index: int
@@ -294,6 +335,15 @@ class RerankResult(Value):
         select: how the best was chosen.
         scorer: name of the scorer.
         seconds: wall-clock time.
+
+    Example:
+        ```python
+        from me2sdk import RerankResult, rerank
+
+        result = rerank("What is 2 + 2?", ["The answer is 4.", "It is 5."], scorer="shortest")
+        print([candidate.index for candidate in result.candidates])  # [1, 0]
+        print(RerankResult.model_validate_json(result.model_dump_json()) == result)  # True
+        ```
     """
 
     candidates: tuple[Candidate, ...]
@@ -321,6 +371,14 @@ class BestOfNResult(RerankResult):
 
     Attributes:
         usage: calls, cached calls, tokens and cost in USD of all candidates, failed ones included.
+
+    Example:
+        ```python
+        from me2sdk import best_of_n
+
+        result = best_of_n("What is 2 + 2?", model=lambda messages, **params: "The answer is 4.", n=2)
+        print(result.best.answer, result.usage.calls)  # 4 2
+        ```
     """
 
     usage: Usage = Usage()
@@ -336,6 +394,14 @@ class Verification(Value):
         answer: the answer that was compared, or None if the response states none.
         reference: the reference it was compared to.
         usage: what asking a model cost.
+
+    Example:
+        ```python
+        from me2sdk import verify_answer
+
+        verification = verify_answer("The answer is 4.", 4)
+        print(bool(verification), verification.outcome, verification.answer)  # True right 4
+        ```
     """
 
     outcome: Literal["right", "wrong", "undecided"]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from me2sdk.errors import ConfigurationError
 
-__all__ = ["BestOfNCurve", "best_of_n_curve", "pass_at_k", "rank_correlation", "sigmoid"]
+__all__ = ["BestOfNCurve", "best_of_n_curve", "pass_at_k"]
 
 
 class BestOfNCurve(BaseModel):
@@ -25,6 +25,14 @@ class BestOfNCurve(BaseModel):
         high: upper end of it.
         confidence: how much of the bootstrap distribution the interval holds.
         questions: number of questions.
+
+    Example:
+        ```python
+        from me2sdk import best_of_n_curve
+
+        curve = best_of_n_curve(scores=[[0.1, 0.9]], correct=[[False, True]])
+        print(dict(zip(curve.k, curve.accuracy)))  # {1: 0.5, 2: 1.0}
+        ```
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,6 +72,14 @@ def best_of_n_curve(
     Raises:
         ConfigurationError: no questions, a question without samples, shapes that differ, or a score that is
             NaN.
+
+    Example:
+        ```python
+        from me2sdk import best_of_n_curve
+
+        curve = best_of_n_curve(scores=[[0.1, 0.9], [0.8, 0.3]], correct=[[False, True], [True, False]])
+        print(curve.accuracy)  # (0.5, 1.0)
+        ```
     """
     if not 0 < confidence < 1 or resamples < 1:
         raise ConfigurationError("confidence must lie between 0 and 1, and resamples must be at least 1.")
@@ -121,6 +137,13 @@ def pass_at_k(correct: Sequence[Sequence[bool]], k: int) -> float:
 
     Raises:
         ConfigurationError: no questions, or k is not between 1 and the smallest number of samples.
+
+    Example:
+        ```python
+        from me2sdk import pass_at_k
+
+        print(pass_at_k([[True, False, False, False]], k=2))  # 0.5
+        ```
     """
     _check(correct)
     n = min(len(row) for row in correct)

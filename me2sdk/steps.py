@@ -38,7 +38,7 @@ _FUNCTION_WORDS = frozenset(
 
 
 def split_steps(trace: Trace | str, prefixes: str | Iterable[str] | Path = "auto") -> list[Step]:
-    """Cut a trace into steps.
+    r"""Cut a trace into steps.
 
     Args:
         trace: a trace (its reasoning is cut) or plain text.
@@ -52,6 +52,14 @@ def split_steps(trace: Trace | str, prefixes: str | Iterable[str] | Path = "auto
     Raises:
         ConfigurationError: there is no such prefix set.
         InvalidTraceError: ``trace`` is neither a `Trace` nor a string.
+
+    Example:
+        ```python
+        from me2sdk import split_steps
+
+        steps = split_steps("2 + 2 = 5.\n\nWait, that is wrong.\n\nSo it is 4.")
+        print([step.text for step in steps])  # ['2 + 2 = 5.', 'Wait, that is wrong.', 'So it is 4.']
+        ```
     """
     text = _text(trace)
     if not text:
@@ -150,12 +158,20 @@ def guess_prefixes(trace: Trace | str) -> str:
 
 
 class PrefixCounts(BaseModel):
-    """How often each word starts a block in a corpus of traces.
+    r"""How often each word starts a block in a corpus of traces.
 
     Attributes:
         traces: traces counted.
         blocks: blocks (runs of text between blank lines) counted.
         counts: blocks that start with each word, most frequent first.
+
+    Example:
+        ```python
+        from me2sdk import count_prefixes
+
+        counts = count_prefixes(["Wait, no.\n\nWait, yes.\n\nThus 4."])
+        print(counts.counts)  # {'wait': 2, 'thus': 1}
+        ```
     """
 
     model_config = ConfigDict(frozen=True)
@@ -182,13 +198,22 @@ class PrefixCounts(BaseModel):
 
 
 def count_prefixes(traces: Iterable[Trace | str]) -> PrefixCounts:
-    """Count the first words of blocks in a corpus, to find the prefix words of a model family (App. D).
+    r"""Count the first words of blocks in a corpus, to find the prefix words of a model family (App. D).
 
     Args:
         traces: traces or plain texts; read one at a time, so a generator over a large file works.
 
     Returns:
         The counts; ``.select()`` picks a set and ``.write(path)`` saves it.
+
+    Example:
+        ```python
+        from me2sdk import count_prefixes, split_steps
+
+        counts = count_prefixes(["2 + 2 = 5.\n\nWait, no.\n\nThus 4."])
+        print(counts.blocks, sorted(counts.select()))  # 3 ['thus', 'wait']
+        steps = split_steps("Thus 4.\n\nWait, 5.", prefixes=counts.select())
+        ```
     """
     counts: Counter[str] = Counter()
     n_traces = n_blocks = 0

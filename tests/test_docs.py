@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import collections.abc
+import functools
 import importlib.util
+import inspect
 import os
 import re
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 from support import docs_pages
@@ -116,22 +121,98 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in plain}
 
 
-def test_every_public_name_is_in_the_api_reference() -> None:
-    import me2sdk.scorers.parity
-    import me2sdk.testing
-    import me2sdk.train
+# Modules that users may import from. Other modules, and names that these import as themselves, are for me2sdk alone.
+PUBLIC_MODULES = [
+    "me2sdk",
+    *(
+        f"me2sdk.{name}"
+        for name in "annotate cost dag errors judge llm sampling schema scorers scorers.parity stats steps testing "
+        "traces train verify".split()
+    ),
+]
 
-    listed = set(
-        re.findall(r"^::: ([\w.]+)", "\n".join(p.read_text("utf-8") for p in DOCS.rglob("*.md")), re.M)
-    )
-    for module in (me2sdk, me2sdk.train, me2sdk.scorers, me2sdk.scorers.parity, me2sdk.testing):
-        names = {f"{module.__name__}.{public}" for public in module.__all__}
-        if module is me2sdk.scorers:  # three of its names are me2sdk's own
-            names -= {f"me2sdk.scorers.{public}" for public in me2sdk.__all__}
-        assert names <= listed, sorted(names - listed)
-    for one in listed:
-        module_name, _, public = one.rpartition(".")
-        assert hasattr(sys.modules[module_name], public), one
+
+def _listed() -> dict[str, Any]:
+    """What the API reference lists: path and object."""
+    pages = "\n".join(page.read_text("utf-8") for page in DOCS.rglob("*.md"))
+    listed = {}
+    for path in re.findall(r"^::: ([\w.]+)", pages, re.MULTILINE):
+        module, _, public = path.rpartition(".")
+        listed[path] = getattr(importlib.import_module(module), public)
+    return listed
+
+
+def test_every_public_name_is_in_the_api_reference() -> None:
+    listed = _listed()
+    for module in map(importlib.import_module, PUBLIC_MODULES):
+        missing = [
+            public
+            for public in module.__all__
+            if not any(getattr(module, public) is documented for documented in listed.values())
+        ]
+        assert not missing, f"{module.__name__}: {missing}"
+
+
+def test_the_api_reference_lists_public_names_alone_and_each_once() -> None:
+    listed = _listed()
+    for path in listed:
+        module, _, public = path.rpartition(".")
+        assert module in PUBLIC_MODULES, path
+        assert public in sys.modules[module].__all__, path
+    types = [value for value in listed.values() if inspect.isclass(value) or inspect.isfunction(value)]
+    assert len(set(types)) == len(types)
+
+
+def test_every_type_that_a_result_or_an_error_holds_is_in_the_api_reference() -> None:
+    walk = _Walk()
+    for module in map(importlib.import_module, PUBLIC_MODULES):
+        for public in module.__all__:
+            value = getattr(module, public)
+            if inspect.isclass(value) or inspect.isfunction(
+                value
+            ):  # other names stand for what may be passed
+                walk.visit(value, f"{module.__name__}.{public}")
+    held = {"DAGNode", "Vote", "Generation", "Scores", "PairFailure", "EvaluationFailure", "JudgeConfig"}
+    assert held <= {one.__name__ for one in walk.found}  # it does walk
+    documented = {value for value in _listed().values() if inspect.isclass(value)}
+    assert {one: where for one, where in walk.found.items() if one not in documented} == {}
+
+
+class _Walk:
+    """Collects me2sdk's own classes that can be reached from what a function returns and what a class holds.
+
+    Attributes:
+        found: each class and where it was first met.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[type, str] = {}
+        # For names that are imported for the type checker alone, and for classes that bear their room's name as module.
+        self._names: dict[str, Any] = {**vars(typing), **vars(collections.abc)}
+        self._names |= {"nx": SimpleNamespace(DiGraph=list), "ModelResponse": object}
+        for module in map(importlib.import_module, PUBLIC_MODULES):
+            self._names |= {public: getattr(module, public) for public in module.__all__}
+
+    def visit(self, value: Any, where: str) -> None:
+        """Look at a function, a property, a class, or an annotation of any form."""
+        for part in typing.get_args(value):
+            self.visit(part, where)
+        if isinstance(value, (property, functools.cached_property)):
+            value = value.fget if isinstance(value, property) else value.func
+        value = getattr(value, "__func__", value)
+        if inspect.isfunction(value) and value.__module__.startswith("me2sdk"):
+            self.visit(self._hints(value).get("return"), where)
+        elif inspect.isclass(value) and value.__module__.startswith("me2sdk") and value not in self.found:
+            self.found[value] = where
+            held = self._hints(value)
+            if issubclass(value, BaseException) and inspect.isfunction(value.__init__):
+                held |= self._hints(value.__init__)  # what an error is made of it carries
+            for attribute, member in {**vars(value), **held}.items():
+                if not attribute.startswith("_"):
+                    self.visit(member, f"{value.__name__}.{attribute}")
+
+    def _hints(self, value: Any) -> dict[str, Any]:
+        return typing.get_type_hints(value, localns=self._names)
 
 
 def test_every_adapter_has_a_page_and_a_line_in_the_table() -> None:

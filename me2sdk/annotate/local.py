@@ -59,6 +59,14 @@ class LocalAnnotator:
     the earlier step with which it shares the most rare words.
 
     It finds plain changes of plan in models that say "Alternatively", and little in terse models.
+
+    Example:
+        ```python
+        from me2sdk import LocalAnnotator, parse_dag
+
+        dag = parse_dag(["2 + 2 = 4.", "So the answer is 4."], annotator=LocalAnnotator())
+        print(dag.usage.calls)  # 0
+        ```
     """
 
     name = "local 1"

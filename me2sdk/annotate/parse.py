@@ -102,7 +102,17 @@ async def aparse_dag(
     on_step: OnStep | None = None,
     **params: Any,
 ) -> ReasoningDAG | list[ReasoningDAG]:
-    """Parse one trace or several; `parse_dag` with ``await``."""
+    """Parse one trace or several; `parse_dag` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk import aparse_dag
+
+        dag = asyncio.run(aparse_dag(["2 + 2 = 4.", "So the answer is 4."]))
+        print(len(dag.nodes))  # 2
+        ```
+    """
     check_options(parse_dag, params)
     if min(samples, window) < 1 or max_main < 2 or min(max_leaves, max_retries) < 0:
         raise ConfigurationError(
@@ -257,6 +267,14 @@ def parse_dag(
             DAGs of the others.
         InvalidTraceError: a trace is empty. Raised before any call is made.
         ConfigurationError: an argument cannot work.
+
+    Example:
+        ```python
+        from me2sdk import parse_dag
+
+        dag = parse_dag(["2 + 2 = 5.", "Wait, let me check.", "2 + 2 = 4, so the answer is 4."])
+        print([node.action for node in dag.nodes])  # ['root', 'continue', 'continue']
+        ```
     """
     anything: Any = trace
     parsed: ReasoningDAG | list[ReasoningDAG] = run_sync(

@@ -21,6 +21,14 @@ class Annotation(NamedTuple):
         action: "continue", "backtrack" or "merge".
         parents: ids of the nodes to attach it to; none are needed for "continue".
         explanation: the reason, or None.
+
+    Example:
+        ```python
+        from me2sdk import Annotation
+
+        annotation = Annotation("backtrack", parents=[0], explanation="It starts over.")
+        print(annotation.action, annotation.parents)  # backtrack [0]
+        ```
     """
 
     action: str
@@ -34,6 +42,19 @@ class Annotator(Protocol):
 
     It may have a ``name``, which is kept with the DAG; without one the name of its class is kept. ``annotate`` may be
     async; a plain function is called in a thread.
+
+    Example:
+        ```python
+        from me2sdk import Annotation, parse_dag
+
+        class Restarts:
+            def annotate(self, step, pool, nodes):
+                starts_over = "instead" in step.text and len(nodes) > 1
+                return Annotation("backtrack", [0]) if starts_over else Annotation("continue")
+
+        dag = parse_dag(["2 + 2?", "It is 5.", "Count instead: 4."], annotator=Restarts())
+        print(dag.nodes[2].parents)  # (0,)
+        ```
     """
 
     def annotate(

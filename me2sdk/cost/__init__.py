@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from me2sdk.cost.estimate import CostEstimate, Verb, estimate_cost
-from me2sdk.cost.simulated_model import Lengths, SimulatedModel, filler
+from me2sdk.cost.simulated_model import Lengths as Lengths, SimulatedModel as SimulatedModel, filler as filler
 
 __all__ = [
     "CostEstimate",
-    "Lengths",
-    "SimulatedModel",
     "Verb",
     "estimate_cost",
-    "filler",
 ]

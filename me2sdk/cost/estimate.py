@@ -23,6 +23,7 @@ from me2sdk.schema import Question, Usage
 __all__ = ["CostEstimate", "Verb", "estimate_cost"]
 
 Verb = Literal["best_of_n", "parse_dag", "judge_pair", "rank_traces"]
+"""The verbs whose cost can be estimated."""
 
 _VERBS: dict[str, Callable[..., Any]] = {
     "best_of_n": best_of_n,
@@ -52,6 +53,14 @@ class CostEstimate(BaseModel):
         completion_tokens: tokens received.
         cost: US dollars, or None where a price is not known.
         models: the models that the calls go to.
+
+    Example:
+        ```python
+        from me2sdk import estimate_cost
+
+        estimate = estimate_cost("parse_dag", ["So it is 4."], model="openai/gpt-4o-mini")
+        print(estimate.models)  # ('openai/gpt-4o-mini',)
+        ```
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,6 +126,14 @@ def estimate_cost(
     Raises:
         ConfigurationError: an argument cannot work, or is no option of the verb.
         InvalidTraceError: as the verb raises it.
+
+    Example:
+        ```python
+        from me2sdk import estimate_cost
+
+        estimate = estimate_cost("best_of_n", ["What is 2 + 2?"], model="openai/gpt-4o-mini", n=4)
+        print(estimate.cost < 0.01)  # True
+        ```
     """
     if verb not in _VERBS:
         raise ConfigurationError(f"verb is one of {', '.join(_VERBS)}, not {verb!r:.80}.")

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
-from me2sdk.annotate import Annotation, LocalAnnotator
+from me2sdk.annotate import Annotation, LocalAnnotator, annotate_shown, write_annotations
 from me2sdk.dag import AttachmentPool, DAGNode
+from me2sdk.prompts import read_filled
 from me2sdk.schema import Message, Step, Usage
 
 __all__ = ["Kind", "Lengths", "SimulatedModel", "filler"]
 
 Kind = Literal["answer", "annotation", "summary", "judgement", "verification"]
 
-_NONCE = re.compile(r"\bcode ([0-9a-f]{12}) open")
 # The rules miss some backtracks, so one is added at each step whose number is a multiple of this, less one. Branch ends
 # are shown with every later step, and this many lie between models that find none and models that find a lot.
 _MISSED = 16
-_PART = re.compile(r"part (\d+)")
 # Each is one token of the usual encodings, with its space.
 _WORDS = " so this part of the work follows from what was found before and takes the next value as given here".split()
 
@@ -74,30 +72,24 @@ class SimulatedModel:
 
     def _answer(self, messages: Sequence[Message]) -> tuple[Kind, str, int]:
         """The kind of a prompt, the answer, and the number of items in it."""
-        prompt = messages[0].get("content") if messages else None
-        nonce = _NONCE.search(prompt) if isinstance(prompt, str) else None
-        if not isinstance(prompt, str) or nonce is None:
+        prompt = read_filled(messages)
+        if prompt is None:
             return "answer", "", 1
-        shown = _fenced(prompt, nonce[1])
-        parts = {found[1]: text for label, text in shown.items() if (found := _PART.fullmatch(label))}
-        if parts:
+        if parts := prompt.parts:
             sentences = [
                 f"[{part}] {self._words('summary', 8)} {_mark(text)}." for part, text in parts.items()
             ]
             return "summary", "\n".join(sentences), len(parts)
-        if "trace 1" in shown:
-            better = 1 if _digest(shown["trace 1"]) < _digest(shown["trace 2"]) else 2
-            return "judgement", f"{self._words('judgement', 8)}.\n<|decision|>Trace {better}", 1
-        if "student answer" in shown:
+        if prompt.name == "verify":
             return "verification", "They mean the same.\nFinal Decision: Yes", 1
-        decisions = _annotations(shown, nonce[1])
-        lines = [
-            (f"<|step|>{number}\n" if len(decisions) > 1 else "")
-            + f"{self._words('annotation', 20)}.\n<|action|>{one.action}"
-            + (f"\n<|previous|>{','.join(map(str, one.parents))}" if one.parents else "")
-            for number, one in decisions.items()
-        ]
-        return "annotation", "\n".join(lines), len(lines)
+        if steps := prompt.new_steps:
+            why = f"{self._words('annotation', 20)}."
+            decisions = annotate_shown(prompt, _Rules().annotate)
+            text = write_annotations({n: one._replace(explanation=why) for n, one in decisions.items()})
+            return "annotation", text, len(steps)
+        first, second = prompt.traces
+        better = 1 if _digest(first) < _digest(second) else 2
+        return "judgement", f"{self._words('judgement', 8)}.\n<|decision|>Trace {better}", 1
 
     def _words(self, kind: Kind, marks: int) -> str:
         """Prose for an answer, of which ``marks`` tokens are needed for its form."""
@@ -109,51 +101,13 @@ def filler(tokens: int) -> str:
     return " ".join(itertools.islice(itertools.cycle(_WORDS), max(1, tokens)))
 
 
-def _fenced(prompt: str, nonce: str) -> dict[str, str]:
-    """The texts between fences, by label."""
-    ends = re.compile(rf"^\[(begin|end) ([\w ]+) {nonce}\]$", re.MULTILINE)
-    found: dict[str, str] = {}
-    start = 0
-    for mark in ends.finditer(prompt):
-        if mark[1] == "begin":
-            start = mark.end() + 1
-        else:
-            found[mark[2]] = prompt[start : mark.start() - 1]
-    return found
+class _Rules(LocalAnnotator):
+    """The local rules, with more backtracks."""
 
-
-def _steps(text: str, nonce: str) -> dict[int, str]:
-    """The steps in a part of an annotator's prompt, by id."""
-    _, *rest = re.split(rf"^\[step (\d+)[^\n\]]* {nonce}\] ", text, flags=re.MULTILINE)
-    return {int(number): step.rstrip("\n") for number, step in zip(rest[::2], rest[1::2], strict=True)}
-
-
-def _annotations(shown: Mapping[str, str], nonce: str) -> dict[int, Annotation]:
-    """How the local rules attach the new steps that a prompt shows, to the steps that it shows."""
-    path = _steps(shown.get("main path", ""), nonce)
-    leaves = _steps(shown.get("branch ends", ""), nonce)
-    new = _steps(shown.get("new step", shown.get("new steps", "")), nonce)
-    # Looked up by id, as in a list.
-    nodes: Any = {n: _node(n, text) for n, text in {**path, **leaves}.items()}
-    on_path, ends = list(path), list(leaves)
-    rules, decisions = LocalAnnotator(), {}
-    for number, text in new.items():
-        pool = AttachmentPool(tuple(on_path), tuple(ends))
-        found = rules.annotate(Step(text, ""), pool, nodes)
-        if found.action == "continue" and number % _MISSED == _MISSED - 1 and len(on_path) > 1:
-            found = Annotation("backtrack", (on_path[-2],))
-        decisions[number] = found
-        nodes[number] = _node(number, text)
-        back = next((parent for parent in found.parents if parent in on_path), on_path[-1])
-        if back != on_path[-1]:
-            ends.append(on_path[-1])
-        ends = [end for end in ends if end not in found.parents]
-        on_path = [*on_path[: on_path.index(back) + 1], number]
-    return decisions
-
-
-def _node(number: int, text: str) -> DAGNode:
-    return DAGNode.model_construct(id=number, text=text, action="continue", parents=(), steps=(number,))
+    def annotate(self, step: Step, pool: AttachmentPool, nodes: Sequence[DAGNode]) -> Annotation:
+        found = super().annotate(step, pool, nodes)
+        missed = found.action == "continue" and len(nodes) % _MISSED == _MISSED - 1
+        return Annotation("backtrack", (pool.main_path[-2],)) if missed and len(pool.main_path) > 1 else found
 
 
 def _mark(text: str) -> str:

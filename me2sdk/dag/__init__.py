@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from me2sdk.dag.builder import AttachmentPool, DAGBuilder
-from me2sdk.dag.export import excerpt
+from me2sdk.dag.export import excerpt as excerpt
 from me2sdk.dag.graph import Action, AnnotationError, DAGNode, ReasoningDAG
-from me2sdk.dag.html import escaped, figure, fill, page, question_block
+from me2sdk.dag.html import (
+    escaped as escaped,
+    figure as figure,
+    fill as fill,
+    page as page,
+    question_block as question_block,
+)
 from me2sdk.dag.metrics import DAGMetrics
-from me2sdk.dag.views import header, join_nodes, macro_view, micro_view
+from me2sdk.dag.views import (
+    header as header,
+    join_nodes as join_nodes,
+    macro_view as macro_view,
+    micro_view as micro_view,
+)
 
 __all__ = [
     "Action",
@@ -17,14 +28,4 @@ __all__ = [
     "DAGMetrics",
     "DAGNode",
     "ReasoningDAG",
-    "escaped",
-    "excerpt",
-    "figure",
-    "fill",
-    "header",
-    "join_nodes",
-    "macro_view",
-    "micro_view",
-    "page",
-    "question_block",
 ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Action", "AnnotationError", "DAGNode", "ReasoningDAG"]
 
 Action = Literal["root", "continue", "backtrack", "merge"]
+"""How a step is attached: "root" for the first one alone."""
 
 
 class DAGNode(Value):
@@ -67,6 +68,15 @@ class ReasoningDAG(Value):
         annotator: name of what annotated it.
         errors: steps whose annotation failed and fell back to ``continue``.
         usage: what the annotation cost.
+
+    Example:
+        ```python
+        from me2sdk import ReasoningDAG, parse_dag
+
+        dag = parse_dag(["2 + 2 = 4.", "So the answer is 4."])
+        print(dag.metrics().depth)  # 1
+        print(ReasoningDAG.model_validate_json(dag.model_dump_json()) == dag)  # True
+        ```
     """
 
     model_config = ConfigDict(ignored_types=(functools.cached_property,))

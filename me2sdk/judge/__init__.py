@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from me2sdk.judge.pair import ajudge_pair, judge_pair
-from me2sdk.judge.prompts import prompt_versions
+from me2sdk.judge.prompts import prompt_versions as prompt_versions
 from me2sdk.judge.ranking import arank_traces, rank_traces
 from me2sdk.judge.report import compare_html
-from me2sdk.judge.tournament import expected_comparisons
+from me2sdk.judge.tournament import expected_comparisons as expected_comparisons
 from me2sdk.judge.verdicts import Comparison, DimensionVerdict, PairFailure, PairVerdict, Preference, Ranking
 
 __all__ = [
@@ -19,8 +19,6 @@ __all__ = [
     "ajudge_pair",
     "arank_traces",
     "compare_html",
-    "expected_comparisons",
     "judge_pair",
-    "prompt_versions",
     "rank_traces",
 ]

@@ -47,7 +47,18 @@ async def ajudge_pair(
     timeout: float = 120.0,
     **params: Any,
 ) -> PairVerdict:
-    """Say which of two traces is reasoned better; `judge_pair` with ``await``."""
+    """Say which of two traces is reasoned better; `judge_pair` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk import ajudge_pair
+
+        judge = lambda messages, **params: "Both are right. <|decision|>Tie"  # or "openai/gpt-4o-mini"
+        verdict = asyncio.run(ajudge_pair("2 + 2?", "It is 4.", "Four.", model=judge, structure=False))
+        print(verdict.preference)  # tie
+        ```
+    """
     check_options(judge_pair, params)
     check_repeats(repeats)
     llm = open_llm(
@@ -125,6 +136,15 @@ def judge_pair(
         InvalidTraceError: a trace is empty.
         GenerationError: a DAG could not be made.
         ConfigurationError: an argument cannot work.
+
+    Example:
+        ```python
+        from me2sdk import judge_pair
+
+        judge = lambda messages, **params: "Both are right. <|decision|>Tie"  # or "openai/gpt-4o-mini"
+        verdict = judge_pair("What is 2 + 2?", "2 + 2 = 4.", "Two twos are 4.", model=judge, structure=False)
+        print(verdict.preference, verdict.consistent)  # tie True
+        ```
     """
     return run_sync(
         ajudge_pair(

@@ -40,7 +40,18 @@ async def arank_traces(
     timeout: float = 120.0,
     **params: Any,
 ) -> Ranking:
-    """Put several traces in order, best-reasoned first; `rank_traces` with ``await``."""
+    """Put several traces in order, best-reasoned first; `rank_traces` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk import arank_traces
+
+        judge = lambda messages, **params: "Both are right. <|decision|>Tie"  # or "openai/gpt-4o-mini"
+        ranking = asyncio.run(arank_traces("2 + 2?", ["It is 4.", "Four."], model=judge, structure=False))
+        print(ranking.ranks)  # (1, 1)
+        ```
+    """
     check_options(rank_traces, params)
     started = time.perf_counter()
     check_repeats(repeats)
@@ -123,6 +134,15 @@ def rank_traces(
         JudgeError: no pair could be compared.
         InvalidTraceError: there are no traces, or one is empty.
         ConfigurationError: an argument cannot work.
+
+    Example:
+        ```python
+        from me2sdk import rank_traces
+
+        judge = lambda messages, **params: "Both are right. <|decision|>Tie"  # or "openai/gpt-4o-mini"
+        ranking = rank_traces("2 + 2?", ["It is 4.", "Four.", "2 + 2 = 4."], model=judge, structure=False)
+        print(ranking.order, ranking.ranks)  # (0, 1, 2) (1, 1, 1)
+        ```
     """
     return run_sync(
         arank_traces(

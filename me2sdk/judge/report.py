@@ -25,6 +25,16 @@ def compare_html(verdict: PairVerdict, title: str | None = None) -> str:
 
     Raises:
         ConfigurationError: fast-sugiyama is not installed.
+
+    Example:
+        ```python
+        from pathlib import Path
+        from me2sdk import compare_html, judge_pair
+
+        judge = lambda messages, **params: "Both are right. <|decision|>Tie"  # or "openai/gpt-4o-mini"
+        verdict = judge_pair("What is 2 + 2?", "2 + 2 = 4.", "Four.", model=judge, annotator="local")
+        Path("verdict.html").write_text(compare_html(verdict), "utf-8")
+        ```
     """
     dags = (verdict.dag_a, verdict.dag_b)
     question = next((text for dag in dags if dag and (text := question_text(dag.question))), "")

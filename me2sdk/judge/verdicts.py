@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 Preference = Literal["a", "b", "tie"]
+"""Which of two traces is preferred, if any."""
 
 
 class DimensionVerdict(Value):
@@ -61,6 +62,15 @@ class PairVerdict(Value):
             ``index`` is the super-node.
         usage: what this verdict cost: the judgements, and the DAGs and summaries made for it.
         seconds: wall-clock time.
+
+    Example:
+        ```python
+        from me2sdk import Dimension, judge_pair
+
+        judge = lambda messages, **params: "Both are right. <|decision|>Tie"  # or "openai/gpt-4o-mini"
+        verdict = judge_pair("What is 2 + 2?", "It is 4.", "Four.", model=judge, structure=False, repeats=1)
+        print(verdict.dimensions[Dimension.MICRO_EFFICIENCY].preference, len(verdict.votes))  # tie 10
+        ```
     """
 
     preference: Preference
@@ -128,6 +138,15 @@ class Ranking(Value):
         dags: the DAG of each trace of the input, or None without structure or where it failed.
         usage: what everything cost, DAGs and summaries included.
         seconds: wall-clock time.
+
+    Example:
+        ```python
+        from me2sdk import rank_traces
+
+        judge = lambda messages, **params: "Both are right. <|decision|>Tie"  # or "openai/gpt-4o-mini"
+        ranking = rank_traces("What is 2 + 2?", ["It is 4.", "Four."], model=judge, structure=False)
+        print(ranking.comparison(0, 1).verdict.preference)  # tie
+        ```
     """
 
     order: tuple[int, ...]

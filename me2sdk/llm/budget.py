@@ -60,6 +60,15 @@ class Budget:
 
     Raises:
         ConfigurationError: neither limit is given, or one is negative.
+
+    Example:
+        ```python
+        from me2sdk import Budget, best_of_n
+
+        budget = Budget(tokens=10_000)
+        best_of_n("2 + 2?", model=lambda messages, **params: "It is 4.", n=4, budget=budget, max_tokens=100)
+        print(budget.spent.calls)  # 4
+        ```
     """
 
     def __init__(self, usd: float | None = None, tokens: int | None = None) -> None:

@@ -55,6 +55,15 @@ class LLM:
 
     Raises:
         ConfigurationError: a setting cannot work.
+
+    Example:
+        ```python
+        from me2sdk import LLM
+
+        llm = LLM(lambda messages, **params: "It is 4.", max_concurrency=8)  # or LLM("openai/gpt-4o-mini")
+        print(llm.generate("What is 2 + 2?").message["content"])  # It is 4.
+        print(llm.usage.calls)  # 1
+        ```
     """
 
     def __init__(

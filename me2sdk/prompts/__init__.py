@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-from me2sdk.prompts.dialogue import ask_until, correction
-from me2sdk.prompts.files import fence, load, new_nonce
-
-__all__ = [
-    "ask_until",
-    "correction",
-    "fence",
-    "load",
-    "new_nonce",
-]
+from me2sdk.prompts.dialogue import ask_until as ask_until, correction as correction
+from me2sdk.prompts.files import fence as fence, load as load, new_nonce as new_nonce
+from me2sdk.prompts.filled import FilledPrompt as FilledPrompt, read_filled as read_filled

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from me2sdk.sampling.candidates import read_candidate, sample
+from me2sdk.sampling.candidates import read_candidate as read_candidate, sample as sample
 from me2sdk.sampling.drop_in import acompletion, completion
-from me2sdk.sampling.select import SelectionConfig, order
+from me2sdk.sampling.select import SelectionConfig as SelectionConfig, order as order
 from me2sdk.sampling.verbs import abest_of_n, arerank, best_of_n, rerank
 
 __all__ = [
-    "SelectionConfig",
     "abest_of_n",
     "acompletion",
     "arerank",
     "best_of_n",
     "completion",
-    "order",
-    "read_candidate",
     "rerank",
-    "sample",
 ]

@@ -28,7 +28,18 @@ async def acompletion(
     n: int | None = None,
     **litellm_kwargs: Any,
 ) -> ModelResponse:
-    """`completion` with ``await``, in place of ``litellm.acompletion``."""
+    """`completion` with ``await``, in place of ``litellm.acompletion``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk import acompletion
+
+        messages = [{"role": "user", "content": "What is 2 + 2?"}]
+        call = acompletion("openai/gpt-4o-mini", messages, best_of=2, mock_response="2 + 2 = 4.")
+        print(asyncio.run(call).choices[0].message.content)  # 2 + 2 = 4.
+        ```
+    """
     check_options(completion, litellm_kwargs)
     if litellm_kwargs.pop("stream", False):
         raise ConfigurationError(
@@ -80,6 +91,19 @@ def completion(
     Raises:
         GenerationError: no answer came back.
         ConfigurationError: ``stream=True``, n is larger than best_of, or the scorer cannot work.
+
+    Example:
+        ```python
+        from me2sdk import completion
+
+        response = completion(
+            "openai/gpt-4o-mini",
+            [{"role": "user", "content": "What is 2 + 2?"}],
+            best_of=2,
+            mock_response="2 + 2 = 4.",  # LiteLLM's own way to ask no provider
+        )
+        print(response.choices[0].message.content)  # 2 + 2 = 4.
+        ```
     """
     return run_sync(
         acompletion(model, messages, best_of=best_of, scorer=scorer, select=select, n=n, **litellm_kwargs)

@@ -34,7 +34,18 @@ async def abest_of_n(
     timeout: float = 120.0,
     **params: Any,
 ) -> BestOfNResult:
-    """Sample ``n`` answers and return them best-reasoned first; `best_of_n` with ``await``."""
+    """Sample ``n`` answers and return them best-reasoned first; `best_of_n` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk import abest_of_n
+
+        model = lambda messages, **params: "2 + 2 = 4. The answer is 4."  # or "openai/gpt-4o-mini"
+        result = asyncio.run(abest_of_n("What is 2 + 2?", model=model, n=4))
+        print(result.best.answer)  # 4
+        ```
+    """
     check_options(best_of_n, params)
     selection = SelectionConfig(
         n=n, scorer=scorer, select=select, min_candidates=min_candidates, on_candidate=on_candidate
@@ -101,6 +112,15 @@ def best_of_n(
             candidates.
         ConfigurationError: an argument cannot work, or the scorer lacks a dependency; raised before any
             call is made.
+
+    Example:
+        ```python
+        from me2sdk import best_of_n
+
+        model = lambda messages, **params: "2 + 2 = 4. The answer is 4."  # or "openai/gpt-4o-mini"
+        result = best_of_n("What is 2 + 2?", model=model, n=4)
+        print(result.best.answer, len(result.candidates))  # 4 4
+        ```
     """
     return run_sync(
         abest_of_n(
@@ -128,7 +148,17 @@ async def arerank(
     scorer: str | Scorer = "mini",
     select: Select = "best",
 ) -> RerankResult:
-    """Order outputs that you already have, best-reasoned first; `rerank` with ``await``."""
+    """Order outputs that you already have, best-reasoned first; `rerank` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk import arerank
+
+        result = asyncio.run(arerank("What is 3 + 4?", ["3 + 4 = 8.", "3 + 4 = 7."]))
+        print(result.best.response)  # 3 + 4 = 7.
+        ```
+    """
     started = time.perf_counter()
     if isinstance(candidates, str) or len(candidates) == 0:
         raise InvalidTraceError(
@@ -181,5 +211,13 @@ def rerank(
         ScoringError: no candidate could be scored and ``select`` needs rewards; ``.partial`` holds the
             candidates.
         ConfigurationError: the scorer lacks a dependency or does not exist.
+
+    Example:
+        ```python
+        from me2sdk import rerank
+
+        result = rerank("What is 3 + 4?", ["3 + 4 = 8.", "3 + 4 = 7."])
+        print(result.best.index, result.best.response)  # 1 3 + 4 = 7.
+        ```
     """
     return run_sync(arerank(question, candidates, scorer=scorer, select=select))

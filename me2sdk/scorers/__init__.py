@@ -42,6 +42,13 @@ def available_device() -> str:
     """The device that ``device="auto"`` stands for here: "cuda", "mps" or "cpu".
 
     Needs the extra ``local``.
+
+    Example:
+        ```python
+        from me2sdk.scorers import available_device
+
+        print(available_device() in ("cuda", "mps", "cpu"))  # True
+        ```
     """
     from me2sdk.scorers.local import pick_device
 

@@ -32,6 +32,17 @@ class Scorer(Protocol):
     """Anything that gives each trace a number.
 
     Where it also has a coroutine ``ascore`` of the same form, asynchronous callers await that.
+
+    Example:
+        ```python
+        from me2sdk import rerank
+
+        class Shortest:
+            def score(self, question, traces):
+                return [-float(len(trace.reasoning)) for trace in traces]
+
+        print(rerank("What is 2 + 2?", ["Let me see. It is 4.", "It is 4."], scorer=Shortest()).best.index)  # 1
+        ```
     """
 
     def score(self, question: Questions, traces: Sequence[Trace | str]) -> list[float]:

@@ -56,9 +56,13 @@ def open_scorer(
     Raises:
         ConfigurationError: it is neither a name nor a scorer, or the options cannot work or do not go with it.
 
-    Example::
+    Example:
+        ```python
+        from me2sdk.scorers import open_scorer
 
-        open_scorer("mini").score("What is 3 + 4?", ["3 + 4 = 7.", "3 + 4 = 8."])
+        right, wrong = open_scorer("mini").score("What is 3 + 4?", ["3 + 4 = 7.", "3 + 4 = 8."])
+        print(right > wrong)  # True
+        ```
     """
     options: dict[str, Any] = {
         "api": api,

@@ -78,6 +78,13 @@ def read_probes(lines: Sequence[str] | None = None) -> list[Probe]:
 
     Raises:
         InvalidTraceError: a line is not of this form; the message says which.
+
+    Example:
+        ```python
+        from me2sdk.scorers.parity import read_probes
+
+        print(read_probes()[0].question is not None)  # True
+        ```
     """
     if lines is None:
         lines = resources.files("me2sdk").joinpath("data/parity.jsonl").read_text("utf-8").splitlines()
@@ -103,7 +110,18 @@ def read_probes(lines: Sequence[str] | None = None) -> list[Probe]:
 async def acompare_scorers(
     first: Scorer, second: Scorer, probes: Sequence[Probe] | None = None, *, tolerance: float = 0.01
 ) -> ParityReport:
-    """`compare_scorers` with ``await``."""
+    """`compare_scorers` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk.scorers import open_scorer
+        from me2sdk.scorers.parity import acompare_scorers
+
+        report = asyncio.run(acompare_scorers(open_scorer("mini"), open_scorer("shortest")))
+        print(report.verdict)  # different
+        ```
+    """
     probes = read_probes() if probes is None else probes
     ours, theirs = await _scores(first, probes), await _scores(second, probes)
     groups = [number for number, probe in enumerate(probes) for _ in probe.traces]
@@ -147,6 +165,15 @@ def compare_scorers(
 
     Raises:
         ScoringError: a scorer failed, or gave something else than one finite score per trace.
+
+    Example:
+        ```python
+        from me2sdk.scorers import open_scorer
+        from me2sdk.scorers.parity import compare_scorers
+
+        report = compare_scorers(open_scorer("mini"), open_scorer("mini"))
+        print(report.verdict)  # same
+        ```
     """
     return run_sync(acompare_scorers(first, second, probes, tolerance=tolerance))
 

@@ -43,7 +43,16 @@ async def averify_answer(
     budget: Budget | None = None,
     cache: bool | str | Path | None = None,
 ) -> Verification:
-    """Check the final answer of a response against a reference; `verify_answer` with ``await``."""
+    """Check the final answer of a response against a reference; `verify_answer` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk import averify_answer
+
+        print(asyncio.run(averify_answer("The answer is 0.5.", "1/2")).outcome)  # right
+        ```
+    """
     if isinstance(reference, (int, float)) and not isinstance(reference, bool):
         reference = _numeral(reference)
     if not isinstance(reference, str) or not reference.strip():
@@ -171,19 +180,20 @@ def verify_answer(
         two cannot be compared, or three answers of the model could not be read. Without math-verify
         (``pip install math-verify``) formulas that their values do not show to be equal count as different.
 
-    Examples:
-        >>> verify_answer("So there are \\boxed{42} jars.", "42").outcome
-        'right'
-        >>> verify_answer("The answer is 1 1/2 cups.", "3/2").outcome
-        'right'
-        >>> verify_answer("It is not 42.", 42).outcome
-        'wrong'
-
     Raises:
         ConfigurationError: the reference is empty, or a setting cannot work.
         InvalidTraceError: the response is not text, a trace or a message.
         GenerationError: the call of the model failed for good.
         BudgetExceeded: the budget has no room for the call.
+
+    Example:
+        ```python
+        from me2sdk import verify_answer
+
+        print(verify_answer("So there are \\boxed{42} jars.", "42").outcome)  # right
+        print(verify_answer("The answer is 1 1/2 cups.", "3/2").outcome)  # right
+        print(verify_answer("It is not 42.", 42).outcome)  # wrong
+        ```
     """
     return run_sync(
         averify_answer(response, reference, question=question, model=model, budget=budget, cache=cache)

@@ -12,8 +12,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from support import competent_model
-from support.fake_provider import OpenAIServer, Reply, Request, error
+from support.competent_model import competent_model
+from support.fake_provider import OpenAIServer, Reply, error
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when MLflow is imported
 
@@ -130,12 +130,9 @@ def test_spans_of_model_functions_stand_below_ours(logged: Callable[[], list[Tra
 
 
 def test_rerank_parse_dag_and_judge_pair(logged: Callable[[], list[Trace]]) -> None:
-    def judge(messages: list[Any], **params: Any) -> Any:
-        return competent_model.answer(Request(0, {"messages": messages}, {})).content
-
     rerank("12 * 13?", [BAD, GOOD])
     dag = parse_dag("First 12 * 13.\n\nSo 120 + 36 = 156.\n\nHence 156.")
-    verdict = judge_pair("12 * 13?", GOOD, BAD, model=judge, repeats=1)
+    verdict = judge_pair("12 * 13?", GOOD, BAD, model=competent_model(), repeats=1)
     found = {root(one).name: one for one in logged()}
     assert {name: root(one).span_type for name, one in found.items()} == {
         "rerank": "RERANKER",

@@ -17,8 +17,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as conventions
 from opentelemetry.semconv.attributes import error_attributes, server_attributes
 from opentelemetry.trace import SpanKind, StatusCode
-from support import competent_model
-from support.fake_provider import HANG, OpenAIServer, Reply, Request, error
+from support.competent_model import competent_model
+from support.fake_provider import HANG, OpenAIServer, Reply, error
 
 from me2sdk import (
     GenerationError,
@@ -238,7 +238,7 @@ CHAT = [
 def test_texts_are_not_recorded_by_default(spans: Spans) -> None:
     with OpenAIServer(THINKING) as server:
         best_of_n(CHAT, model="openai/test", n=1, **options(server))
-        judge_pair("12 * 13?", GOOD, BAD, model=_judge, repeats=1)
+        judge_pair("12 * 13?", GOOD, BAD, model=competent_model(), repeats=1)
     for text in ("12 * 13", "120 + 36", "Be brief", "a secret thought", "sum_up", "a result", "data:x"):
         assert text not in spans.text()
 
@@ -374,25 +374,19 @@ def test_rerank_and_a_score_that_failed(spans: Spans) -> None:
     assert [one.status.status_code for one in spans.below(verb, "score picky")].count(StatusCode.ERROR) == 2
 
 
-def _judge(messages: list[Any], **params: Any) -> str:
-    content = competent_model.answer(Request(0, {"messages": messages}, {})).content
-    assert isinstance(content, str)
-    return content
-
-
 STEPS = ["First 12 * 13.", "So 120 + 36 = 156.", "Hence 156."]
 
 
 def test_parse_dag_with_a_model(spans: Spans) -> None:
-    dag = parse_dag(STEPS, model=_judge)
+    dag = parse_dag(STEPS, model=competent_model())
     verb = spans.one("invoke_workflow parse_dag")
     assert len(spans.below(verb, "chat")) == dag.usage.calls == 1
     assert (verb.attributes or {})["me2sdk.steps"] == 3
-    assert (verb.attributes or {})["me2sdk.models"] == ("_judge",)
+    assert (verb.attributes or {})["me2sdk.models"] == ("fake",)
 
 
 def test_judge_pair_with_a_model(spans: Spans) -> None:
-    verdict = judge_pair("12 * 13?", "\n\n".join(STEPS), BAD, model=_judge, repeats=1)
+    verdict = judge_pair("12 * 13?", "\n\n".join(STEPS), BAD, model=competent_model(), repeats=1)
     verb = spans.one("invoke_workflow judge_pair")
     parsing = spans.below(verb, "invoke_workflow parse_dag")
     assert len(parsing) == 2
@@ -402,7 +396,9 @@ def test_judge_pair_with_a_model(spans: Spans) -> None:
 
 
 def test_rank_traces_has_a_span_for_each_pair(spans: Spans) -> None:
-    ranking = rank_traces("12 * 13?", [BAD, GOOD, f"{BAD} Wait."], model=_judge, repeats=1, structure=False)
+    ranking = rank_traces(
+        "12 * 13?", [BAD, GOOD, f"{BAD} Wait."], model=competent_model(), repeats=1, structure=False
+    )
     verb = spans.one("invoke_workflow rank_traces")
     pairs = {(one.attributes or {})["me2sdk.pair"] for one in spans.below(verb, "invoke_workflow judge_pair")}
     assert pairs == {(one.a, one.b) for one in ranking.comparisons}

@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.annotate_doubles import ScriptedModel, asked, said
-from support.fake_provider import OpenAIServer, Reply, Request, error
+from support.annotate_doubles import asked, said, scripted
+from support.fake_provider import OpenAIServer, Reply, Request, answering, error
 
 from me2sdk import Budget, BudgetExceeded, GenerationError, JudgeError
 from me2sdk.annotate import parse_dag
@@ -23,7 +23,7 @@ def at(server: OpenAIServer, **more: Any) -> dict[str, Any]:
 
 
 def test_one_call_a_step_that_has_a_choice() -> None:
-    model = ScriptedModel({3: "backtrack 0", 5: "merge 2,4"})
+    model = scripted({3: "backtrack 0", 5: "merge 2,4"})
     dag = parse_dag(STEPS, model=model, question="Why?")
     assert shape(dag) == [
         ("root", ()),
@@ -33,17 +33,17 @@ def test_one_call_a_step_that_has_a_choice() -> None:
         ("continue", (3,)),
         ("merge", (2, 4)),
     ]
-    assert [asked(prompt) for prompt in model.prompts] == [[2], [3], [4], [5]]
+    assert [asked(call.prompt) for call in model.calls] == [[2], [3], [4], [5]]
     assert [node.explanation for node in dag.nodes] == [None, None, *["Because."] * 4]
-    assert dag.annotator == "ScriptedModel (annotate 1)"
+    assert dag.annotator == "fake (annotate 1)"
     assert dag.usage.calls == 4
     assert dag.errors == ()
     assert dag.question == "Why?"
 
 
 def test_counts_tokens_and_sends_parameters() -> None:
-    model = ScriptedModel()
-    with OpenAIServer(model.reply) as server:
+    model = scripted()
+    with OpenAIServer(answering(model)) as server:
         dag = parse_dag(STEPS, **at(server, temperature=0.3, max_tokens=99))
     assert (dag.usage.calls, dag.usage.prompt_tokens, dag.usage.completion_tokens) == (4, 28, 20)
     assert dag.annotator == "openai/test (annotate 1)"
@@ -76,7 +76,7 @@ def test_majority_of_the_valid_samples_in_one_call() -> None:
     ],
 )
 def test_ties(answers: list[str], action: str, parents: tuple[int, ...]) -> None:
-    model = ScriptedModel({3: "backtrack 1", 4: list(answers)})
+    model = scripted({3: "backtrack 1", 4: list(answers)})
     dag = parse_dag(STEPS[:5], model=model, samples=len(answers))
     # Step 3 went back to 1, so 2 is a branch end and the main path is 0, 1, 3.
     assert (dag.nodes[4].action, dag.nodes[4].parents) == (action, parents)
@@ -84,10 +84,10 @@ def test_ties(answers: list[str], action: str, parents: tuple[int, ...]) -> None
 
 
 def test_an_unusable_answer_is_asked_for_again_with_the_error_told() -> None:
-    model = ScriptedModel({3: ["raw:I would go on.", "backtrack 42", "backtrack 1"]})
+    model = scripted({3: ["unsure", "backtrack 42", "backtrack 1"]})
     dag = parse_dag(STEPS, model=model)
     assert shape(dag)[3] == ("backtrack", (1,))
-    first, second, third = (prompt for prompt in model.prompts if asked(prompt) == [3])
+    first, second, third = (call.prompt for call in model.calls if asked(call.prompt) == [3])
     assert "could not be used" not in first
     assert "no line <|action|>continue" in second[len(first) :]
     assert "it named 42" in third[len(first) :]
@@ -95,18 +95,18 @@ def test_an_unusable_answer_is_asked_for_again_with_the_error_told() -> None:
 
 
 def test_falls_back_to_continue_and_says_so() -> None:
-    model = ScriptedModel({3: "merge 0,1"})
+    model = scripted({3: "merge 0,1"})
     dag = parse_dag(STEPS, model=model, max_retries=1, samples=2)
     assert shape(dag)[3] == ("continue", (2,))
     (failed,) = dag.errors
     assert (failed.step, failed.attempts) == (3, 4)
     assert "merge is impossible" in failed.message
-    assert sum(asked(prompt) == [3] for prompt in model.prompts) == 4
+    assert sum(asked(call.prompt) == [3] for call in model.calls) == 4
 
 
 def test_the_same_text_is_never_asked_for_at_the_same_index(tmp_path: Any) -> None:
-    wrong = ScriptedModel({2: "backtrack 77"})
-    with OpenAIServer(wrong.reply) as server:
+    wrong = scripted({2: "backtrack 77"})
+    with OpenAIServer(answering(wrong)) as server:
         dag = parse_dag(STEPS[:4], **at(server, cache=tmp_path, max_retries=3))
         assert dag.usage.cached_calls == 0  # the third and fourth prompt have the same text
         assert len(server.requests) == 4 + 1
@@ -152,28 +152,29 @@ def test_a_trace_cannot_annotate_itself() -> None:
 
     with pytest.raises(JudgeError, match="no usable annotation"):
         parse_dag([hostile] * 4, model=parrot, question=hostile)
-    followed = parse_dag([hostile] * 4, model=ScriptedModel())
+    followed = parse_dag([hostile] * 4, model=scripted())
     assert [node.text for node in followed.nodes] == [hostile] * 4
     assert {node.action for node in followed.nodes[1:]} == {"continue"}
 
 
 def test_windows_ask_less_often() -> None:
-    model = ScriptedModel({3: "backtrack 0", 6: "merge 2,5", 9: "backtrack 8,7"})
+    script = {3: "backtrack 0", 6: "merge 2,5", 9: "backtrack 8,7"}
+    model = scripted(script)
     steps = [f"step number {number}" for number in range(12)]
-    one = parse_dag(steps, model=ScriptedModel(model.script))
+    one = parse_dag(steps, model=scripted(script))
     dag = parse_dag(steps, model=model, window=4)
     assert shape(dag) == shape(one)
-    assert [asked(prompt) for prompt in model.prompts] == [[2, 3, 4, 5], [6, 7, 8, 9], [10, 11]]
-    assert dag.annotator == "ScriptedModel (annotate_window 1)"
+    assert [asked(call.prompt) for call in model.calls] == [[2, 3, 4, 5], [6, 7, 8, 9], [10, 11]]
+    assert dag.annotator == "fake (annotate_window 1)"
     assert dag.usage.calls == 3
 
 
 def test_a_window_is_held_against_the_real_state() -> None:
     # After 3 went back to 0, step 1 is off the main path and 2 a branch end: 4 cannot go back to 1.
-    model = ScriptedModel({3: "backtrack 0", 4: ["backtrack 1", "merge 2,3"], 5: "backtrack 0"})
+    model = scripted({3: "backtrack 0", 4: ["backtrack 1", "merge 2,3"], 5: "backtrack 0"})
     dag = parse_dag(STEPS, model=model, window=4)
     assert shape(dag)[3:] == [("backtrack", (0,)), ("merge", (2, 3)), ("backtrack", (0,))]
-    assert [asked(prompt) for prompt in model.prompts] == [[2, 3, 4, 5], [4]]
+    assert [asked(call.prompt) for call in model.calls] == [[2, 3, 4, 5], [4]]
     assert dag.errors == ()
 
 
@@ -192,10 +193,10 @@ def test_a_window_with_a_step_missing() -> None:
 def test_a_window_cannot_name_what_it_was_not_shown() -> None:
     # The window sees 0 and 9 (max_main=2). Once step 10 has gone back to 0, its path is 0, 10.
     script: dict[int, str | list[str]] = {10: "backtrack 0", 11: ["backtrack 5", "continue"]}
-    model = ScriptedModel(script)
+    model = scripted(script)
     dag = parse_dag([f"step {n}" for n in range(12)], model=model, window=2, max_main=2)
     assert dag.nodes[11].action == "continue"
-    assert [asked(prompt) for prompt in model.prompts][-2:] == [[10, 11], [11]]
+    assert [asked(call.prompt) for call in model.calls][-2:] == [[10, 11], [11]]
 
 
 def test_votes_in_windows() -> None:
@@ -286,7 +287,7 @@ def test_a_cut_off_answer_is_no_answer() -> None:
 
 
 def test_an_llm_keeps_its_own_limits_and_each_trace_its_usage() -> None:
-    with OpenAIServer(ScriptedModel().reply) as server:
+    with OpenAIServer(answering(scripted())) as server:
         llm = LLM("openai/test", api_base=server.url, api_key="x", max_concurrency=2)
         first, second = parse_dag([STEPS, STEPS[:4]], model=llm)
     assert (first.usage.calls, second.usage.calls) == (4, 2)

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
-from support.annotate_doubles import ScriptedModel, asked, said
-from support.fake_provider import HANG, OpenAIServer, Request, error
+from support.annotate_doubles import asked, said, scripted
+from support.fake_provider import HANG, OpenAIServer, Request, answering, error
 
 from me2sdk import (
+    BatchAnnotationError,
     ConfigurationError,
     GenerationError,
     InvalidTraceError,
@@ -26,7 +27,7 @@ from me2sdk import (
     Trace,
     split_steps,
 )
-from me2sdk.annotate import Annotation, BatchAnnotationError, aparse_dag, parse_dag
+from me2sdk.annotate import Annotation, aparse_dag, parse_dag
 from me2sdk.dag import AttachmentPool, DAGNode, ReasoningDAG
 from me2sdk.llm import LLM
 
@@ -60,10 +61,10 @@ def test_reads_several_traces() -> None:
     "empty", ["", " \n ", [], [" "], [["a"], []], "<think></think>", [Trace(reasoning="")]]
 )
 def test_empty_traces(empty: Any) -> None:
-    model = ScriptedModel()
+    model = scripted()
     with pytest.raises(InvalidTraceError, match="empty"):
         parse_dag(empty, model=model)
-    assert model.prompts == []
+    assert model.calls == []
 
 
 @pytest.mark.parametrize(
@@ -86,10 +87,10 @@ def test_what_is_no_trace(wrong: Any) -> None:
         {"cache": True},
         {"annotator": object()},
         {"annotator": "local"},
-        {"model": ScriptedModel(), "annotator": object()},
-        {"model": ScriptedModel(), "cache": True},
-        {"model": ScriptedModel(), "n": 3},
-        {"model": LLM(ScriptedModel()), "cache": True},
+        {"model": scripted(), "annotator": object()},
+        {"model": scripted(), "cache": True},
+        {"model": scripted(), "n": 3},
+        {"model": LLM(scripted()), "cache": True},
         {"prefixes": "no such set"},
     ],
 )
@@ -257,7 +258,7 @@ def traces(count: int, steps: int = 10) -> list[list[str]]:
 
 
 async def test_several_traces_share_the_limit() -> None:
-    with OpenAIServer(ScriptedModel().reply) as server:
+    with OpenAIServer(answering(scripted())) as server:
         server.gate.clear()
         work = asyncio.create_task(aparse_dag(traces(6, 5), **at(server, max_concurrency=3)))
         await asyncio.to_thread(server.wait_for, lambda: server.in_flight == 3)
@@ -338,9 +339,7 @@ def test_killed_half_way_it_repeats_no_finished_call(tmp_path: Path) -> None:
 async def test_works_where_a_loop_is_running_and_gives_the_same() -> None:
     script = {3: "backtrack 1"}
     steps = ["a", "b", "c", "d"]
-    assert parse_dag(steps, model=ScriptedModel(script)) == await aparse_dag(
-        steps, model=ScriptedModel(script)
-    )
+    assert parse_dag(steps, model=scripted(script)) == await aparse_dag(steps, model=scripted(script))
     assert parse_dag(TEXT) == await aparse_dag(TEXT)
 
 
@@ -352,7 +351,7 @@ def test_tells_each_step(caplog: pytest.LogCaptureFixture) -> None:
         raise RuntimeError("a fault of the caller's")
 
     with caplog.at_level(logging.ERROR, logger="me2sdk"):
-        dag = parse_dag(["a", "b", "c"], model=ScriptedModel({2: "backtrack 0"}), on_step=on_step)
+        dag = parse_dag(["a", "b", "c"], model=scripted({2: "backtrack 0"}), on_step=on_step)
     assert told == [(0, 0, "root"), (0, 1, "continue"), (0, 2, "backtrack")]
     assert len(dag.nodes) == 3
     assert "on_step failed for step 2" in caplog.text

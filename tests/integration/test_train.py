@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_provider import OpenAIServer, Request
-from support.judge_doubles import read
+from support.fake_provider import OpenAIServer, answering
 
 from me2sdk import TRMScorer, best_of_n
-from me2sdk.testing import tiny_reward_model
+from me2sdk.testing import FakeModel, tiny_reward_model
 from me2sdk.train import (
     DataConfig,
     RewardModelConfig,
@@ -89,18 +88,8 @@ def smollm2() -> Callable[..., str]:
     return generate
 
 
-def judge(request: Request) -> str:
-    """The shorter trace is better; what is to be summarised is cut short."""
-    shown = read(request.text)
-    if shown.parts:
-        return "\n".join(f"[{number}] {' '.join(part.split())[:60]}" for number, part in shown.parts.items())
-    lengths = [len(trace) for trace in shown.traces]
-    better = "Tie" if lengths[0] == lengths[1] else f"Trace {1 + (lengths[1] < lengths[0])}"
-    return f"Trace 1 has {lengths[0]} characters, trace 2 {lengths[1]}.\n<|decision|>{better}"
-
-
 def test_from_prompts_to_a_reward_model_in_use(smollm2: Callable[..., str], tmp_path: Path) -> None:
-    with OpenAIServer(judge) as server:
+    with OpenAIServer(answering(FakeModel())) as server:
         config = DataConfig.model_validate(
             {
                 "output": tmp_path / "data",

@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.judge_doubles import read
 
 from me2sdk._choices import Dimension
 from me2sdk.judge.prompts import Judgement, aggregate_prompt, dimension_prompt, judge_once
 from me2sdk.llm import LLM
+from me2sdk.prompts import read_filled
 
 
 @pytest.mark.parametrize("level", ["macro", "micro"])
@@ -25,7 +25,10 @@ def test_a_prompt_is_stable_and_offers_each_decision_once(dimension: Dimension) 
     prompt = dimension_prompt(dimension, "Q?", "first {{nonce}} {{trace_2}}", "second")
     assert prompt == dimension_prompt(dimension, "Q?", "first {{nonce}} {{trace_2}}", "second")
     assert prompt.count("<|decision|>") == 3
-    assert read(prompt).traces == ("first {{nonce}} {{trace_2}}", "second")
+    filled = read_filled(prompt)
+    assert filled is not None
+    assert filled.name == dimension
+    assert filled.traces == ("first {{nonce}} {{trace_2}}", "second")
     assert not prompt.startswith("version")
 
 

@@ -3,13 +3,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.judge_doubles import GOOD, Judge, read
+from support.judge_doubles import GOOD
 
 from me2sdk import ConfigurationError
 from me2sdk.dag import DAGBuilder, ReasoningDAG
 from me2sdk.judge.summaries import asummarize
 from me2sdk.llm import LLM
+from me2sdk.prompts import read_filled
 from me2sdk.schema import Step
+from me2sdk.testing import FakeModel
+
+
+def parts(prompt: str) -> dict[int, str]:
+    filled = read_filled(prompt)
+    assert filled is not None
+    return filled.parts
 
 
 def star(leaves: int, text: str = "Another try, number {}.") -> ReasoningDAG:
@@ -23,33 +31,33 @@ def star(leaves: int, text: str = "Another try, number {}.") -> ReasoningDAG:
 
 
 async def test_every_super_node_gets_a_sentence_in_few_calls() -> None:
-    judge = Judge(lambda shown: "")
+    judge = FakeModel()
     summaries = await asummarize(star(29), llm=LLM(judge), question="Why?")
     assert sorted(summaries.sentences) == list(range(30))
     assert summaries.sentences[0] == "We begin."
     assert summaries.sentences[29] == "Another try, number 28."
     assert summaries.failures == ()
-    assert len(judge.prompts) == 3
-    assert "Part 0: <Root & Branch id=0 depth=0" in judge.prompts[0]
-    assert all("\nWhy?\n" in prompt for prompt in judge.prompts)
+    assert len(judge.calls) == 3
+    assert "Part 0: <Root & Branch id=0 depth=0" in judge.calls[0].prompt
+    assert all("\nWhy?\n" in call.prompt for call in judge.calls)
 
 
 async def test_long_parts_are_spread_over_more_calls() -> None:
-    judge = Judge(lambda shown: "")
+    judge = FakeModel()
     await asummarize(star(5, "word " * 3000), llm=LLM(judge))
-    assert [len(read(prompt).parts) for prompt in judge.prompts] == [2, 1, 1, 1, 1]
+    assert [len(parts(call.prompt)) for call in judge.calls] == [2, 1, 1, 1, 1]
 
 
 async def test_what_is_missing_is_asked_for_again_without_the_rest() -> None:
     prompts: list[dict[int, str]] = []
 
     def ask(messages: list[dict[str, Any]], **params: Any) -> str:
-        prompts.append(read(messages[0]["content"]).parts)
+        prompts.append(parts(messages[0]["content"]))
         return "[0] It begins." if len(prompts) == 1 else "Sure!\n- **[1]** A try.\n2. Another."
 
     summaries = await asummarize(star(2), llm=LLM(ask))
     assert summaries.sentences == {0: "It begins.", 1: "A try.", 2: "Another."}
-    assert [sorted(parts) for parts in prompts] == [[0, 1, 2], [1, 2]]
+    assert [sorted(asked) for asked in prompts] == [[0, 1, 2], [1, 2]]
 
 
 @pytest.mark.parametrize("said", ["", "<think>[0] x", "[7] Another part.", "[0] " + "x" * 601, "No."])
@@ -83,7 +91,7 @@ async def test_a_parameter_that_cannot_work_is_an_error() -> None:
 
 
 async def test_the_prompt_is_the_same_each_time() -> None:
-    judge = Judge(lambda shown: "")
+    judge = FakeModel()
     for _ in range(2):
         await asummarize(GOOD, llm=LLM(judge))
-    assert judge.prompts[0] == judge.prompts[1]
+    assert judge.calls[0].prompt == judge.calls[1].prompt

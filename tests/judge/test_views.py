@@ -4,13 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.judge_doubles import GOOD, Judge
+from support.judge_doubles import GOOD
 
 from me2sdk import GenerationError, InvalidTraceError, Trace
 from me2sdk._choices import Dimension
 from me2sdk.dag import micro_view
 from me2sdk.judge.views import DagParser, JudgedTrace
 from me2sdk.llm import LLM
+from me2sdk.testing import FakeModel
 
 MACRO, MICRO = Dimension.MACRO_EFFICIENCY, Dimension.MICRO_EFFICIENCY
 TEXT = "We need 3 + 4.\n\nWait, count again: 7.\n\nSo the answer is \\boxed{7}."
@@ -21,10 +22,10 @@ def local(model: Any) -> DagParser:
 
 
 async def test_views_are_made_once_however_many_ask() -> None:
-    judge = Judge(lambda shown: "")
+    judge = FakeModel()
     async with JudgedTrace(GOOD, "Why?", local(judge)) as judged:
         views = await asyncio.gather(*(judged.view(d, "Why?") for d in Dimension for _ in range(6)))
-    assert len(judge.prompts) == 1
+    assert len(judge.calls) == 1
     assert len(set(views)) == 2
     assert views[-1] == micro_view(GOOD)
 
@@ -64,7 +65,7 @@ async def test_leaving_cancels_what_is_unfinished() -> None:
 
 
 async def test_a_text_is_read_as_a_completion() -> None:
-    judged = JudgedTrace(f"<think>{TEXT}</think>It is \\boxed{{7}}.", "Why?", local(Judge(lambda shown: "")))
+    judged = JudgedTrace(f"<think>{TEXT}</think>It is \\boxed{{7}}.", "Why?", local(FakeModel()))
     assert judged.trace == Trace(reasoning=TEXT, question="Why?", response="It is \\boxed{7}.")
     async with judged:
         assert "answer is" in await judged.view(MICRO, "Why?")
@@ -73,9 +74,9 @@ async def test_a_text_is_read_as_a_completion() -> None:
 
 
 async def test_a_dag_of_super_nodes_shows_the_same() -> None:
-    async with JudgedTrace(GOOD, None, local(Judge(lambda shown: ""))) as raw:
+    async with JudgedTrace(GOOD, None, local(FakeModel())) as raw:
         expected = [await raw.view(dimension, "") for dimension in (MACRO, MICRO)]
-    async with JudgedTrace(GOOD.collapse(), None, local(Judge(lambda shown: ""))) as collapsed:
+    async with JudgedTrace(GOOD.collapse(), None, local(FakeModel())) as collapsed:
         assert [await collapsed.view(dimension, "") for dimension in (MACRO, MICRO)] == expected
     assert collapsed.trace.reasoning == raw.trace.reasoning
 
@@ -95,7 +96,7 @@ async def test_an_annotator_of_ones_own_builds_the_dag() -> None:
         def annotate(self, step: Any, pool: Any, nodes: Any) -> Annotation:
             return Annotation("backtrack", [0]) if len(nodes) > 1 else Annotation("continue")
 
-    parser = DagParser(LLM(Judge(lambda shown: "")), Star(), {})
+    parser = DagParser(LLM(FakeModel()), Star(), {})
     async with JudgedTrace(TEXT, None, parser) as judged:
         await judged.view(MICRO, "")
     assert judged.dag is not None

@@ -1,59 +1,47 @@
-"""A model that annotates by a script, as a function and as the behaviour of the test server."""
+"""A model that annotates by a script."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from support.fake_provider import Request
+from me2sdk.annotate import Annotate, Annotation, write_annotations
+from me2sdk.dag import AttachmentPool, DAGNode
+from me2sdk.prompts import read_filled
+from me2sdk.schema import Step
+from me2sdk.testing import FakeModel
 
-_ALONE = re.compile(r"^Step (\d+) can continue", re.MULTILINE)
-_WINDOW = re.compile(r"^Now answer for the steps ([\d, ]+), each", re.MULTILINE)
+Script = Mapping[int, str | list[str]]
 
 
 def asked(prompt: str) -> list[int]:
     """The steps that a prompt asks about."""
-    window = _WINDOW.search(prompt)
-    alone = _ALONE.search(prompt)
-    assert (window is None) != (alone is None), prompt
-    return [int(number) for number in window[1].split(",")] if window else [int(alone[1])]  # type: ignore[index]
+    filled = read_filled(prompt)
+    assert filled is not None, prompt
+    return list(filled.new_steps)
+
+
+def _annotation(decision: str) -> Annotation:
+    action, _, parents = decision.partition(" ")
+    return Annotation(action, [int(one) for one in parents.split(",") if one], "Because.")
 
 
 def said(decision: str) -> str:
     """``"backtrack 0"`` in the wire format."""
-    action, _, parents = decision.partition(" ")
-    return f"Because.\n<|action|>{action}" + (f"\n<|previous|>{parents}" if parents else "")
+    return write_annotations({0: _annotation(decision)})
 
 
-class ScriptedModel:
-    """Says for each step what the script holds, in turn where that is a list; else continue.
+def by_script(script: Script) -> Annotate:
+    """For each step what the script holds, in turn where that is a list; else continue."""
 
-    Attributes:
-        prompts: what it was asked.
-    """
+    def annotate(step: Step, pool: AttachmentPool, nodes: Sequence[DAGNode]) -> Annotation:
+        planned = script.get(len(nodes), "continue")
+        if isinstance(planned, list):
+            planned = planned.pop(0) if len(planned) > 1 else planned[0]
+        return _annotation(planned)
 
-    def __init__(self, script: Mapping[int, str | list[str]] | None = None) -> None:
-        self.script = dict(script or {})
-        self.prompts: list[str] = []
+    return annotate
 
-    def _decision(self, number: int) -> str:
-        planned = self.script.get(number, "continue")
-        if isinstance(planned, str):
-            return planned
-        return planned.pop(0) if len(planned) > 1 else planned[0]
 
-    def answer(self, prompt: str) -> str:
-        self.prompts.append(prompt)
-        numbers = asked(prompt)
-        if len(numbers) == 1:
-            decision = self._decision(numbers[0])
-            return decision.removeprefix("raw:") if decision.startswith("raw:") else said(decision)
-        return "\n".join(f"<|step|>{number}\n{said(self._decision(number))}" for number in numbers)
-
-    def __call__(self, messages: list[dict[str, Any]], **params: Any) -> str:
-        return self.answer(messages[-1]["content"])
-
-    def reply(self, request: Request) -> str:
-        """The behaviour of an `OpenAIServer`."""
-        return self.answer(request.text)
+def scripted(script: Script | None = None) -> FakeModel:
+    """A model that annotates by a script."""
+    return FakeModel(annotate=by_script(script or {}))

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 
-from support import annotate_doubles, judge_doubles
+from support.annotate_doubles import by_script
 from support.fake_provider import Reply, Request
+
+from me2sdk.testing import FakeModel
 
 # Each ends in the same answer; the second is the best reasoned by any standard, the others waver or leave out.
 SOLUTIONS = (
@@ -18,34 +20,22 @@ SOLUTIONS = (
     "It should be about 40.\n\nThe answer is \\boxed{42}.",
     "6 * 7 = 36 + 6 = 42.\n\nThe answer is \\boxed{42}.",
 )
-_DAG_STEP = re.compile(r"can continue|^Now answer for the steps", re.MULTILINE)
-_NONCE = re.compile(r"hold the code [0-9a-f]{12}")
+
+
+def fewer_doubts(*traces: str) -> str:
+    """The judgement on two traces."""
+    first, second = (len(re.findall(r"\b(?:hmm|wait|maybe)\b", trace, re.IGNORECASE)) for trace in traces)
+    return "tie" if first == second else "first" if first < second else "second"
+
+
+def competent_model() -> FakeModel:
+    """As a function."""
+    return FakeModel(SOLUTIONS, judge=fewer_doubts, annotate=by_script({2: "backtrack 0"}))
+
+
+_MODEL = competent_model()
 
 
 def answer(request: Request) -> Reply:
-    """The behaviour of an `OpenAIServer`."""
-    prompt = str(request.body["messages"][0]["content"])
-    if not _NONCE.search(prompt):  # none of our own prompts
-        count = request.body.get("n") or 1
-        return Reply([SOLUTIONS[(request.number + place) % len(SOLUTIONS)] for place in range(count)])
-    if "Final Decision: Yes" in prompt:
-        return Reply("Both say the same.\nFinal Decision: Yes")
-    if "<|action|>" in prompt and _DAG_STEP.search(prompt):
-        return Reply("\n".join(_annotations(annotate_doubles.asked(prompt))))
-    return Reply(_judgement(judge_doubles.read(prompt)))
-
-
-def _annotations(steps: list[int]) -> list[str]:
-    """Step 2 goes back to the beginning, every other one goes on."""
-    said = [annotate_doubles.said("backtrack 0" if step == 2 else "continue") for step in steps]
-    return (
-        said if len(steps) == 1 else [f"<|step|>{step}\n{one}" for step, one in zip(steps, said, strict=True)]
-    )
-
-
-def _judgement(shown: judge_doubles.Shown) -> str:
-    if shown.parts:
-        return "\n".join(f"[{number}] {' '.join(part.split())[:60]}" for number, part in shown.parts.items())
-    doubts = [len(re.findall(r"\b(?:hmm|wait|maybe)\b", trace, re.IGNORECASE)) for trace in shown.traces]
-    decision = "Tie" if doubts[0] == doubts[1] else f"Trace {1 if doubts[0] < doubts[1] else 2}"
-    return f"Trace 1 voices {doubts[0]} doubts, Trace 2 {doubts[1]}.\n<|decision|>{decision}"
+    """As the behaviour of an `OpenAIServer`."""
+    return Reply([_MODEL.answer(**request.body) for _ in range(request.body.get("n") or 1)])

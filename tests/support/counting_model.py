@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from support import annotate_doubles, judge_doubles
 from support.fake_provider import Reply, Request
 
+from me2sdk.annotate import Annotation, write_annotations
+from me2sdk.dag import AttachmentPool, DAGNode
 from me2sdk.llm import TokenCounter
+from me2sdk.schema import Step
+from me2sdk.testing import FakeModel
 
 _WORDS = "it holds that we have the sum and then one more term because".split()
 
 
-class CountingModel:
+class CountingModel(FakeModel):
     """Answers questions, annotates, summarises and judges.
 
     Attributes:
         lengths: tokens of its answers, of which each has up to 30% more or less.
         better: which of two traces it prefers, by their texts; None for the one shown first.
-        back: it goes back at every so manieth step.
+        back: n makes it go back at every n-th step.
     """
 
     def __init__(self) -> None:
+        super().__init__(
+            lambda messages, **params: self._prose("answer", "\n\nSo the answer is \\boxed{42}."),
+            judge=self._judgement,
+            annotate=self._annotation,
+            summarize=lambda part: self._prose("summary", ".", marks="[0] "),
+        )
         self.counter = TokenCounter()
         self.lengths = {"answer": 80, "annotation": 45, "summary": 30, "judgement": 120}
         self.better: Callable[[str, str], bool] | None = lambda first, second: len(first) < len(second)
@@ -33,12 +42,12 @@ class CountingModel:
 
     def reply(self, request: Request) -> Reply:
         """The behaviour of an `OpenAIServer`."""
-        text = self.answer(request.text)
+        text = self.answer(**request.body)
         return Reply(text, usage=self._tokens(request.body["messages"], request.body, text))
 
     async def function(self, messages: list[dict[str, Any]], **params: Any) -> Any:
         """The same as a model function."""
-        text = self.answer(messages[-1]["content"])
+        text = self.answer(messages, **params)
         prompt, completion = self._tokens(messages, params, text)
         return SimpleNamespace(
             choices=[SimpleNamespace(message={"role": "assistant", "content": text}, finish_reason="stop")],
@@ -48,27 +57,20 @@ class CountingModel:
     def _tokens(self, messages: list[dict[str, Any]], params: dict[str, Any], text: str) -> tuple[int, int]:
         return self.counter.request(messages, params), self.counter.text(text)
 
-    def answer(self, prompt: str) -> str:
-        """What it says to a prompt."""
-        if "hold the code" not in prompt:
-            return self._prose("answer", after="\n\nSo the answer is \\boxed{42}.")
-        if "You mark how" in prompt:
-            steps = annotate_doubles.asked(prompt)
-            return "\n".join(self._annotation(step, alone=len(steps) == 1) for step in steps)
-        shown = judge_doubles.read(prompt)
-        if shown.parts:
-            return "\n".join(
-                self._prose("summary", before=f"[{number}] ", after=".") for number in shown.parts
-            )
-        first = self.better is None or self.better(*shown.traces)
-        return self._prose("judgement", after=f"\n<|decision|>Trace {1 if first else 2}")
+    def _judgement(self, first: str, second: str) -> str:
+        better = self.better is None or self.better(first, second)
+        return self._prose("judgement", f"\n<|decision|>Trace {1 if better else 2}")
 
-    def _annotation(self, step: int, *, alone: bool) -> str:
-        back = step % self.back == self.back - 1
-        action = f"backtrack\n<|previous|>{step - 2}" if back else "continue"
-        mark = "" if alone else f"<|step|>{step}\n"
-        return self._prose("annotation", before=mark, after=f"\n<|action|>{action}")
+    def _annotation(self, step: Step, pool: AttachmentPool, nodes: Sequence[DAGNode]) -> Annotation:
+        number = len(nodes)
+        back = number % self.back == self.back - 1
+        found = Annotation("backtrack", (number - 2,)) if back else Annotation("continue")
+        mark = f"<|step|>{number}\n" if self.calls[-1].kind == "annotate_window" else ""
+        return found._replace(
+            explanation=self._prose("annotation", marks=mark + "\n" + write_annotations({number: found}))
+        )
 
-    def _prose(self, kind: str, *, before: str = "", after: str) -> str:
-        wanted = self.lengths[kind] * self._draw.uniform(0.7, 1.3) - self.counter.text(before + after)
-        return before + " ".join(self._draw.choices(_WORDS, k=max(1, round(wanted)))) + after
+    def _prose(self, kind: str, end: str = "", *, marks: str = "") -> str:
+        """Words of the wanted length and ``end``; ``marks`` will be added to them."""
+        wanted = self.lengths[kind] * self._draw.uniform(0.7, 1.3) - self.counter.text(marks + end)
+        return " ".join(self._draw.choices(_WORDS, k=max(1, round(wanted)))) + end

@@ -29,6 +29,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
+from me2sdk.testing import FakeModel
+
 HANG, CUT, MALFORMED, EMPTY = "\0hang", "\0cut", "\0malformed", "\0empty"
 _PATIENCE = 60.0  # seconds after which a wait in a test counts as failed
 
@@ -89,6 +91,11 @@ class Request:
 
 
 Behaviour = str | Reply | Error
+
+
+def answering(model: FakeModel) -> Callable[[Request], str]:
+    """The behaviour of a server that answers as ``model``."""
+    return lambda request: model.answer(**request.body)
 
 
 class OpenAIServer:

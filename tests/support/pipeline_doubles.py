@@ -10,10 +10,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from support.annotate_doubles import ScriptedModel
+from support.annotate_doubles import by_script
 from support.fake_provider import Behaviour, Reply, Request
-from support.judge_doubles import read
 
+from me2sdk.prompts import read_filled
+from me2sdk.testing import FakeModel
 from me2sdk.train.pipeline import DataConfig
 
 QUESTION = re.compile(r"What is (\d+) \+ (\d+)\?")
@@ -44,26 +45,21 @@ def sample(model: str, prompt: str, seed: int) -> tuple[str, str]:
     return "<think>\n" + "\n\n".join(steps) + f"\n</think>\n\nIt is \\boxed{{{total}}}.", "stop"
 
 
-def judged(prompt: str) -> str:
+def better(*traces: str) -> str:
     """The better trace wins; equal ones tie; 1 against 2 is decided by which is shown first."""
-    shown = read(prompt)
-    if shown.parts:
-        return "\n".join(f"[{number}] {' '.join(part.split())[:60]}" for number, part in shown.parts.items())
-    first, second = (int(re.findall(r"quality (\d)", trace)[0]) for trace in shown.traces)
+    first, second = (int(re.findall(r"quality (\d)", trace)[0]) for trace in traces)
     swayed = {first, second} == {1, 2}
-    better = "Tie" if first == second else "Trace 1" if first > second or swayed else "Trace 2"
-    return f"Trace 1 is one thing, Trace 2 another.\n<|decision|>{better}"
+    return "tie" if first == second else "first" if first > second or swayed else "second"
+
+
+MODEL = FakeModel(judge=better, annotate=by_script({2: "backtrack 0"}))
 
 
 def answer(model: str, prompt: str, seed: int = 0) -> tuple[str, str]:
     """What a model of this world says, and why it ended."""
-    if re.search(r"^Step \d+ can continue|^Now answer for the steps", prompt, re.MULTILINE):
-        return ScriptedModel({2: "backtrack 0"}).answer(prompt), "stop"
-    if "Final Decision" in prompt:
-        return "The same.\nFinal Decision: Yes", "stop"
-    if "[begin " in prompt:
-        return judged(prompt), "stop"
-    return sample(model, prompt, seed)
+    if read_filled(prompt) is None:
+        return sample(model, prompt, seed)
+    return MODEL.answer([{"role": "user", "content": prompt}]), "stop"
 
 
 def reply(request: Request) -> Behaviour:

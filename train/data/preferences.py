@@ -139,6 +139,17 @@ def split_by_question(
 
     Raises:
         ConfigurationError: ``validation`` is not in [0, 1].
+
+    Example:
+        ```python
+        from me2sdk import Trace
+        from me2sdk.train import Preference, split_by_question
+
+        good, poor = Trace.from_text("It is right."), Trace.from_text("It is wrong.")
+        pairs = [Preference(question=f"What is {n} + 1?", chosen=good, rejected=poor) for n in range(10)]
+        train, validation = split_by_question(pairs, validation=0.2)
+        print(len(train) + len(validation))  # 10
+        ```
     """
     if not 0 <= validation <= 1:
         raise ConfigurationError(f"validation is a share between 0 and 1, not {validation}.")
@@ -157,6 +168,16 @@ def write_preferences(path: str | Path, pairs: Iterable[Preference]) -> int:
 
     Raises:
         ConfigurationError: another ending, or Parquet without pyarrow.
+
+    Example:
+        ```python
+        from me2sdk import Trace
+        from me2sdk.train import Preference, write_preferences
+
+        good, poor = Trace.from_text("It is 4."), Trace.from_text("It is 5.")
+        pair = Preference(question="What is 2 + 2?", chosen=good, rejected=poor)
+        print(write_preferences("pairs.jsonl", [pair]))  # 1
+        ```
     """
     path = Path(path)
     records = [pair.to_record() for pair in pairs]
@@ -189,6 +210,16 @@ def read_preferences(source: str | Path, split: str = "train") -> Iterator[Prefe
     Raises:
         ConfigurationError: nothing there, or a package is missing.
         InvalidTraceError: a record is not a preference pair; the message names its place.
+
+    Example:
+        ```python
+        from me2sdk import Trace
+        from me2sdk.train import Preference, read_preferences, write_preferences
+
+        good, poor = Trace.from_text("It is 4."), Trace.from_text("It is 5.")
+        write_preferences("pairs.jsonl", [Preference(question="2 + 2?", chosen=good, rejected=poor)])
+        print([pair.rejected.response for pair in read_preferences("pairs.jsonl")])  # ['It is 5.']
+        ```
     """
     folder = Path(source) / f"{split}.jsonl"
     for place, record in read_records(folder if folder.is_file() else source, split):

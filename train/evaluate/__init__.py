@@ -10,19 +10,25 @@ if TYPE_CHECKING:
     from me2sdk.train.evaluate.best_of_n import (
         WITHIN as WITHIN,
         BestOfNReport as BestOfNReport,
+        BestOfNRow as BestOfNRow,
         aevaluate_best_of_n as aevaluate_best_of_n,
         evaluate_best_of_n as evaluate_best_of_n,
     )
     from me2sdk.train.evaluate.dag import (
+        ActionScore as ActionScore,
         DagAnnotator as DagAnnotator,
         DagReport as DagReport,
+        DagRow as DagRow,
         aevaluate_dag as aevaluate_dag,
         evaluate_dag as evaluate_dag,
     )
+    from me2sdk.train.evaluate.estimates import Estimate as Estimate
     from me2sdk.train.evaluate.gold import read_gold as read_gold
     from me2sdk.train.evaluate.judges import PairJudge as PairJudge
     from me2sdk.train.evaluate.pairs import (
+        JudgeSummary as JudgeSummary,
         PairsReport as PairsReport,
+        PairsRow as PairsRow,
         aevaluate_pairs as aevaluate_pairs,
         evaluate_pairs as evaluate_pairs,
     )
@@ -31,27 +37,35 @@ if TYPE_CHECKING:
         CandidateQuestion as CandidateQuestion,
         read_candidates as read_candidates,
     )
+    from me2sdk.train.evaluate.reasoningflow import GoldTrace as GoldTrace
     from me2sdk.train.evaluate.scorers import EvaluationFailure as EvaluationFailure
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "reasoningflow": ("GoldTrace",),
+        "estimates": ("Estimate",),
         "best_of_n": (
             "BestOfNReport",
+            "BestOfNRow",
             "WITHIN",
             "aevaluate_best_of_n",
             "evaluate_best_of_n",
         ),
         "dag": (
+            "ActionScore",
             "DagAnnotator",
             "DagReport",
+            "DagRow",
             "aevaluate_dag",
             "evaluate_dag",
         ),
         "gold": ("read_gold",),
         "judges": ("PairJudge",),
         "pairs": (
+            "JudgeSummary",
             "PairsReport",
+            "PairsRow",
             "aevaluate_pairs",
             "evaluate_pairs",
         ),

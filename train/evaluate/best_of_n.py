@@ -122,7 +122,19 @@ async def aevaluate_best_of_n(
     output: str | Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> BestOfNReport:
-    """Measure best-of-N; `evaluate_best_of_n` with ``await``."""
+    """Measure best-of-N; `evaluate_best_of_n` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk import Trace
+        from me2sdk.train import CandidateQuestion, aevaluate_best_of_n
+
+        traces = [Trace.from_text("It is 4."), Trace.from_text("Let me see. It is 5.")]
+        question = CandidateQuestion(question="What is 2 + 2?", candidates=traces, correct=[True, False])
+        print(asyncio.run(aevaluate_best_of_n([question], {"mini": "mini"})).scored)  # {'mini': 2}
+        ```
+    """
     if taken := {RANDOM, SHORTEST, MAJORITY, ORACLE} & set(scorers):
         raise ConfigurationError(
             f"{sorted(taken)[0]!r} is always in the report. Leave it out of the scorers."
@@ -195,6 +207,17 @@ def evaluate_best_of_n(
     Raises:
         ConfigurationError: there are no questions, a scorer cannot be loaded or has a baseline's name, or ``output``
             was written with other settings.
+
+    Example:
+        ```python
+        from me2sdk import Trace
+        from me2sdk.train import CandidateQuestion, evaluate_best_of_n
+
+        traces = [Trace.from_text("It is 4."), Trace.from_text("Let me see. It is 5.")]
+        question = CandidateQuestion(question="What is 2 + 2?", candidates=traces, correct=[True, False])
+        report = evaluate_best_of_n([question], {"longest": "longest"})
+        print([row.accuracy.mean for row in report.rows if row.method == "longest"])  # [0.5, 0.0]
+        ```
     """
     return run_sync(aevaluate_best_of_n(questions, scorers, output=output, on_progress=on_progress))
 

@@ -167,7 +167,20 @@ async def aevaluate_dag(
     output: str | Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> DagReport:
-    """Measure annotators; `evaluate_dag` with ``await``."""
+    """Measure annotators; `evaluate_dag` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from pathlib import Path
+        from me2sdk import parse_dag
+        from me2sdk.train import DagAnnotator, aevaluate_dag, read_gold
+
+        Path("gold.json").write_text(parse_dag(["2 + 2 = 4.", "So it is 4."]).to_json(), "utf-8")
+        report = asyncio.run(aevaluate_dag(read_gold("gold.json"), {"local": DagAnnotator()}))
+        print(report.rows[0].annotator)  # always continue
+        ```
+    """
     traces = list(gold)
     if not traces or not annotators:
         raise ConfigurationError("There must be at least one annotated trace and one annotator.")
@@ -212,6 +225,17 @@ def evaluate_dag(
     Raises:
         ConfigurationError: there is nothing to measure, an annotator cannot work, or ``output`` was written with
             other settings.
+
+    Example:
+        ```python
+        from pathlib import Path
+        from me2sdk import parse_dag
+        from me2sdk.train import DagAnnotator, evaluate_dag, read_gold
+
+        Path("gold.json").write_text(parse_dag(["2 + 2 = 4.", "So it is 4."]).to_json(), "utf-8")
+        report = evaluate_dag(read_gold("gold.json"), {"local": DagAnnotator()})
+        print([(row.annotator, row.accuracy.mean) for row in report.rows if not row.family][1])  # ('local', 1.0)
+        ```
     """
     return run_sync(aevaluate_dag(gold, annotators, output=output, on_progress=on_progress))
 

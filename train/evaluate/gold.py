@@ -27,6 +27,16 @@ def read_gold(source: str | Path) -> Iterator[GoldTrace]:
     Raises:
         ConfigurationError: there is nothing to read.
         InvalidTraceError: a file holds something else; the message says which.
+
+    Example:
+        ```python
+        from pathlib import Path
+        from me2sdk import parse_dag
+        from me2sdk.train import read_gold
+
+        Path("gold.json").write_text(parse_dag(["2 + 2 = 4.", "So it is 4."]).to_json(), "utf-8")
+        print([trace.actions for trace in read_gold("gold.json")])  # [('root', 'continue')]
+        ```
     """
     path = Path(source)
     files = sorted([*path.glob("*.json"), *path.glob("*.jsonl")]) if path.is_dir() else [path]

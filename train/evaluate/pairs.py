@@ -136,7 +136,19 @@ async def aevaluate_pairs(
     output: str | Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> PairsReport:
-    """Measure scorers and judges on pairs; `evaluate_pairs` with ``await``."""
+    """Measure scorers and judges on pairs; `evaluate_pairs` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk import Trace
+        from me2sdk.train import Preference, aevaluate_pairs
+
+        good, poor = Trace.from_text("It is 4."), Trace.from_text("Let me see. It is 5.")
+        pair = Preference(question="What is 2 + 2?", chosen=good, rejected=poor)
+        print(asyncio.run(aevaluate_pairs([pair], {"longest": "longest"})).rows[0].right)  # 0
+        ```
+    """
     items = list(pairs)
     scorers, judges = dict(scorers or {}), dict(judges or {})
     if not items:
@@ -209,6 +221,17 @@ def evaluate_pairs(
     Raises:
         ConfigurationError: there is nothing to measure, a scorer cannot be loaded, or ``output`` was written with
             other settings.
+
+    Example:
+        ```python
+        from me2sdk import Trace
+        from me2sdk.train import Preference, evaluate_pairs
+
+        good, poor = Trace.from_text("It is 4."), Trace.from_text("Let me see. It is 5.")
+        pair = Preference(question="What is 2 + 2?", chosen=good, rejected=poor)
+        report = evaluate_pairs([pair], {"shortest": "shortest"})
+        print(report.rows[0].accuracy.mean)  # 1.0
+        ```
     """
     return run_sync(aevaluate_pairs(pairs, scorers, judges=judges, output=output, on_progress=on_progress))
 

@@ -32,6 +32,16 @@ def plot_best_of_n(
 
     Raises:
         ConfigurationError: matplotlib is missing, the ending is another, or the report knows no such model.
+
+    Example:
+        ```python
+        from me2sdk import Trace
+        from me2sdk.train import CandidateQuestion, evaluate_best_of_n, plot_best_of_n
+
+        traces = [Trace.from_text("It is 4."), Trace.from_text("Let me see. It is 5.")]
+        question = CandidateQuestion(question="What is 2 + 2?", candidates=traces, correct=[True, False])
+        plot_best_of_n(evaluate_best_of_n([question], {"mini": "mini"}), "curves.png")
+        ```
     """
     path = Path(path)
     if path.suffix not in (".png", ".svg", ".pdf"):

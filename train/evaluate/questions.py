@@ -81,6 +81,16 @@ def read_candidates(path: str | Path) -> Iterator[CandidateQuestion]:
     Raises:
         ConfigurationError: the file cannot be read.
         InvalidTraceError: a line is no such question; the message says which.
+
+    Example:
+        ```python
+        from pathlib import Path
+        from me2sdk.train import read_candidates
+
+        line = '{"question": "What is 2 + 2?", "candidates": ["It is 4.", "It is 5."], "reference": "4"}'
+        Path("candidates.jsonl").write_text(line, "utf-8")
+        print([len(question.candidates) for question in read_candidates("candidates.jsonl")])  # [2]
+        ```
     """
     for number, line in read_jsonl(str(path)):
         try:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from me2sdk._lazy import lazy
 
 if TYPE_CHECKING:
-    from me2sdk.train.grpo.config import GRPOConfig as GRPOConfig, GRPOReport as GRPOReport
+    from me2sdk.train.grpo.config import (
+        GRPOConfig as GRPOConfig,
+        GRPOReport as GRPOReport,
+        HeldOut as HeldOut,
+        HeldOutConfig as HeldOutConfig,
+        ProblemConfig as ProblemConfig,
+        RewardConfig as RewardConfig,
+    )
     from me2sdk.train.grpo.train import train_grpo as train_grpo
     from me2sdk.train.grpo.word_problems import (
         WordProblem as WordProblem,
@@ -18,8 +25,12 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "config": (
-            "GRPOReport",
             "GRPOConfig",
+            "GRPOReport",
+            "HeldOut",
+            "HeldOutConfig",
+            "ProblemConfig",
+            "RewardConfig",
         ),
         "train": ("train_grpo",),
         "word_problems": (

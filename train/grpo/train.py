@@ -31,6 +31,18 @@ def train_grpo(config: GRPOConfig, *, on_progress: OnProgress | None = None) -> 
             settings; nearly all completions are cut at ``max_completion_length``; or a package of the extra
             ``train`` is missing.
         ScoringError: the scorer is gone.
+
+    Example:
+        ```python
+        import transformers
+        from me2sdk.testing import tiny_reward_model
+        from me2sdk.train import GRPOConfig, train_grpo
+
+        model = str(tiny_reward_model("model"))  # for its tokenizer; the language model gets random weights
+        transformers.LlamaForCausalLM(transformers.AutoConfig.from_pretrained(model)).save_pretrained(model)
+        size = {"generations": 2, "batch_size": 2, "max_completion_length": 8, "max_clipped": 1}
+        print(train_grpo(GRPOConfig(model=model, output="trained", steps=1, **size)).steps)  # 1
+        ```
     """
     try:
         import torch

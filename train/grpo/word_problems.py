@@ -126,6 +126,14 @@ def make_word_problems(
 
     Raises:
         ConfigurationError: a level or split does not exist, or there are not that many different questions.
+
+    Example:
+        ```python
+        from me2sdk.train import make_word_problems
+
+        problem = make_word_problems(1, levels=[2])[0]
+        print(problem.level, problem.solution().endswith(problem.reference))  # 2 True
+        ```
     """
     unknown = set(levels) - set(LEVELS)
     if count < 0 or unknown or not levels or split not in ("train", "eval"):

@@ -49,6 +49,17 @@ def perturb_trace(
     Raises:
         ConfigurationError: no such kind.
         InvalidTraceError: the trace has no question.
+
+    Example:
+        ```python
+        import random
+        from me2sdk import Trace
+        from me2sdk.train import perturb_trace
+
+        text = "First, 3 * 4 = 12. Then 12 + 5 = 17. Then 17 - 2 = 15. So the answer is 15."
+        trace = Trace.from_text(text, question="What is 3 * 4 + 5 - 2?")
+        print(perturb_trace(trace, "repeated_check", random.Random(0)).dimension)  # macro_efficiency
+        ```
     """
     if kind not in FAULTS:
         raise ConfigurationError(f"There is no kind {kind!r}. Choose from {', '.join(FAULTS)}.")
@@ -131,6 +142,16 @@ def perturb_traces(
     Raises:
         ConfigurationError: no such dimension, or ``per_trace`` below 1.
         InvalidTraceError: a trace has no question.
+
+    Example:
+        ```python
+        from me2sdk import Trace
+        from me2sdk.train import perturb_traces
+
+        text = "First, 3 * 4 = 12. Then 12 + 5 = 17. Then 17 - 2 = 15. So the answer is 15."
+        pairs = perturb_traces([Trace.from_text(text, question="What is 3 * 4 + 5 - 2?")], per_trace=2)
+        print(len(pairs))  # 2
+        ```
     """
     try:
         wanted = {Dimension(dimension) for dimension in dimensions}

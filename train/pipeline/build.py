@@ -33,7 +33,19 @@ _FEW = 1000  # so many items without a call are done here before a cluster has s
 async def abuild_preferences(
     config: DataConfig, *, models: Mapping[str, Any] | None = None, on_progress: OnProgress | None = None
 ) -> BuildReport:
-    """Build preference data; `build_preferences` with ``await``."""
+    """Build preference data; `build_preferences` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk.train import DataConfig, abuild_preferences
+
+        prompts = {"records": [{"question": "What is 2 + 2?", "answer": "4"}]}
+        config = DataConfig(output="data", prompts=prompts, models=[{"model": "m"}], judge={"model": "m"})
+        wrong = lambda messages, **params: "The answer is 5."  # stands in for a provider
+        print(asyncio.run(abuild_preferences(config, models={"m": wrong})).train)  # 0
+        ```
+    """
     prompts = await asyncio.to_thread(read_prompts, config.prompts)
     folder = config.output / "stages"
     with ExitStack() as stack:
@@ -82,6 +94,18 @@ def build_preferences(
     Raises:
         ConfigurationError: the settings cannot work, or the folder holds records that were made with others. What was
             finished before is kept.
+
+    Example:
+        ```python
+        from me2sdk.train import DataConfig, build_preferences
+
+        def model(messages, seed=0, **params):  # stands in for a provider: it answers, and judges
+            return "<|decision|>Tie" if "decision" in str(messages) else f"{seed}: 2 + 2 = 4. Answer: 4."
+
+        prompts = {"records": [{"question": "What is 2 + 2?", "answer": "4"}]}
+        config = DataConfig(output="data", prompts=prompts, models=[{"model": "m"}], judge={"model": "m"})
+        print(build_preferences(config, models={"m": model}).pairs.tied)  # 4
+        ```
     """
     return run_sync(abuild_preferences(config, models=models, on_progress=on_progress))
 

@@ -103,7 +103,19 @@ class _Counter:
 
 
 async def aestimate_build(config: DataConfig) -> BuildEstimate:
-    """Estimate a build; `estimate_build` with ``await``."""
+    """Estimate a build; `estimate_build` with ``await``.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk.train import DataConfig, aestimate_build
+
+        prompts = {"records": [{"question": "What is 2 + 2?", "answer": "4"}]}
+        model = {"model": "openai/gpt-4o-mini"}
+        config = DataConfig(output="data", prompts=prompts, models=[model], judge=model)
+        print([stage.stage for stage in asyncio.run(aestimate_build(config)).stages][0])  # candidates
+        ```
+    """
     prompts = (await asyncio.to_thread(read_prompts, config.prompts)).prompts
     assume, sampling = config.assume, config.sampling
     put = [asked(prompt.question, sampling.instruction) for prompt in prompts]
@@ -172,6 +184,19 @@ def estimate_build(config: DataConfig) -> BuildEstimate:
 
     Raises:
         ConfigurationError: the prompts cannot be read.
+
+    Example:
+        ```python
+        from me2sdk.train import DataConfig, estimate_build
+
+        config = DataConfig(
+            output="data",
+            prompts={"records": [{"question": "What is 2 + 2?", "answer": "4"}]},
+            models=[{"model": "openai/gpt-4o-mini"}],
+            judge={"model": "openai/gpt-4o"},
+        )
+        print(estimate_build(config).total.calls > 4)  # True
+        ```
     """
     return run_sync(aestimate_build(config))
 

@@ -70,6 +70,16 @@ def quantize_checkpoint(
     Raises:
         ConfigurationError: the source is no such model, is an adapter or quantized already, lacks tensors, or the
             output folder is in use; or a package of the extra ``local`` is missing.
+
+    Example:
+        ```python
+        from me2sdk.testing import tiny_reward_model
+        from me2sdk.train import quantize_checkpoint
+
+        checkpoint = tiny_reward_model("my-trm")  # or "zzzhr97/TRM-8B"
+        report = quantize_checkpoint(checkpoint, "my-trm-int8", quantization="int8", device="cpu")
+        print(report.quantization)  # int8
+        ```
     """
     if quantization not in get_args(Quantization):
         raise ConfigurationError(f'quantization is "nf4" or "int8", not {quantization!r}.')

@@ -36,6 +36,19 @@ def train_reward_model(
         ConfigurationError: the settings cannot work; too many pairs are unusable; the folder holds a run with
             other settings or data; or a package of the extra ``train`` is missing.
         InvalidTraceError: a record of the data is no preference pair.
+
+    Example:
+        ```python
+        from me2sdk import Trace
+        from me2sdk.testing import tiny_reward_model
+        from me2sdk.train import Preference, RewardModelConfig, train_reward_model, write_preferences
+
+        good, poor = Trace.from_text("It is 4."), Trace.from_text("It is 5.")
+        write_preferences("pairs.jsonl", [Preference(question="2 + 2?", chosen=good, rejected=poor)] * 4)
+        base = str(tiny_reward_model("base"))  # or "smollm2"
+        config = RewardModelConfig(base=base, output="trm", train=["pairs.jsonl"], validation=None, max_steps=1)
+        print(train_reward_model(config).steps)  # 1
+        ```
     """
     # All of them now: a package that is missing at the end would be noticed hours later.
     for package in _NEEDED:

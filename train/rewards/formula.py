@@ -54,6 +54,13 @@ def gated_reward(r_v: Any, r_t: Any, alpha: float = 0.2) -> Any:
 
     Raises:
         ConfigurationError: alpha is out of range, or r_v holds something else than 0, 1, None and NaN.
+
+    Example:
+        ```python
+        from me2sdk.train import gated_reward
+
+        print(gated_reward([1, 1, 0], [0.0, 9.0, 9.0]).round(2))  # [0.9 1.  0. ]
+        ```
     """
     if not 0 <= alpha <= 1:
         raise ConfigurationError(f"alpha is a share in [0, 1], not {alpha!r}. The paper takes 0.2.")

@@ -65,6 +65,17 @@ class GatedReward:
 
     Raises:
         ConfigurationError: alpha is out of range or has no scorer.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk.train import GatedReward
+
+        reward = GatedReward("mini")  # for GRPOTrainer(reward_funcs=reward)
+        completions = ["2 + 2 = 4. The answer is 4.", "2 + 2 = 5. The answer is 5."]
+        right, wrong = asyncio.run(reward(["What is 2 + 2?"] * 2, completions, reference=["4", "4"]))
+        print(right > 0.8, wrong)  # True 0.0
+        ```
     """
 
     def __init__(

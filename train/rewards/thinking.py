@@ -34,6 +34,16 @@ class ThinkingReward:
 
     Raises:
         ConfigurationError: there is no scorer of this name.
+
+    Example:
+        ```python
+        import asyncio
+        from me2sdk.train import ThinkingReward
+
+        reward = ThinkingReward("mini")  # for GRPOTrainer(reward_funcs=reward)
+        right, wrong = asyncio.run(reward(["What is 3 + 4?"] * 2, ["3 + 4 = 7.", "3 + 4 = 8."]))
+        print(right > wrong)  # True
+        ```
     """
 
     __name__ = "thinking_reward"  # what TRL calls it in its logs

@@ -71,6 +71,15 @@ class PRMScorer(TRMScorer):
 
     Raises:
         ConfigurationError: an argument cannot work.
+
+    Example:
+        ```python
+        from me2sdk.scorers import PRMScorer
+        from me2sdk.testing import tiny_process_reward_model
+
+        model = str(tiny_process_reward_model("my-prm"))  # or "Qwen/Qwen2.5-Math-PRM-7B"
+        print(len(PRMScorer(model).score("What is 3 + 4?", ["3 + 4 = 7.", "3 + 4 = 8."])))  # 2
+        ```
     """
 
     def __init__(

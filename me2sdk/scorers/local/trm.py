@@ -58,6 +58,15 @@ class TRMScorer:
 
     Raises:
         ConfigurationError: an argument cannot work.
+
+    Example:
+        ```python
+        from me2sdk import TRMScorer
+
+        scorer = TRMScorer("mini")  # or TRMScorer("zzzhr97/TRM-8B", quantization="nf4")
+        right, wrong = scorer.score("What is 3 + 4?", ["3 + 4 = 7.", "3 + 4 = 8."])
+        print(right > wrong)  # True
+        ```
     """
 
     def __init__(

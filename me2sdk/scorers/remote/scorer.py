@@ -91,6 +91,17 @@ class RemoteTRMScorer:
 
     Raises:
         ConfigurationError: an argument cannot work.
+
+    Example:
+        ```python
+        from me2sdk import RemoteTRMScorer, ScoringError, rerank
+
+        scorer = RemoteTRMScorer("http://127.0.0.1:9", api="vllm")  # where your server listens
+        try:
+            rerank("What is 3 + 4?", ["3 + 4 = 7.", "3 + 4 = 8."], scorer=scorer)
+        except ScoringError as error:  # nothing listens there
+            print(len(error.partial.candidates))  # 2
+        ```
     """
 
     def __init__(

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from support.fake_provider import OpenAIServer, Reply, Request
-from support.judge_doubles import Judge, prefers
+from support.judge_doubles import prefers
 
 from me2sdk import LLM, Budget, ConfigurationError, Trace
 from me2sdk.scorers import LengthScorer, RandomScorer
+from me2sdk.testing import FakeModel
 from me2sdk.train import PairJudge, PairsReport, Preference, aevaluate_pairs, evaluate_pairs
 from me2sdk.train.evaluate import judges
 from me2sdk.train.evaluate.pairs import PairsRow
@@ -143,7 +144,7 @@ evaluate_pairs(pairs, {{"s": Dies()}}, output={str(output)!r})
 
 
 def test_the_prompt_only_judge() -> None:
-    judge = Judge(prefers("GOOD"))
+    judge = FakeModel(judge=prefers("GOOD"))
     pairs = [
         pair("GOOD one", "poor", question="1"),
         pair("poor", "GOOD one", question="2"),
@@ -152,8 +153,8 @@ def test_the_prompt_only_judge() -> None:
     report = evaluate_pairs(pairs, judges={"j": PairJudge(LLM(judge), structure=False, repeats=1)})
     found = row(report)
     assert (found.right, found.tie, found.wrong) == (1, 1, 1)
-    assert len(judge.prompts) == 3 * 2 * 5
-    assert set(judge.kinds) == {
+    assert len(judge.calls) == 3 * 2 * 5
+    assert {call.kind for call in judge.calls} == {
         *(f"{a}_{b}" for a in ("macro", "micro") for b in ("efficiency", "effectiveness"))
     } | {"aggregate"}
     summary = report.judges["j"]
@@ -162,18 +163,18 @@ def test_the_prompt_only_judge() -> None:
 
 
 def test_the_judge_with_structure() -> None:
-    judge = Judge(prefers("GOOD"))
+    judge = FakeModel(judge=prefers("GOOD"))
     report = evaluate_pairs(
         [pair("GOOD one", "poor")], judges={"j": PairJudge(LLM(judge), repeats=1, annotator="local")}
     )
     assert row(report).right == 1
-    assert "summarize" in judge.kinds
+    assert "summarize" in {call.kind for call in judge.calls}
 
 
 def test_a_judge_in_love_with_a_place_decides_nothing() -> None:
     report = evaluate_pairs(
         [pair("a", "b"), pair("c", "d")],
-        judges={"j": PairJudge(LLM(Judge(lambda shown: "1")), structure=False, repeats=2)},
+        judges={"j": PairJudge(LLM(FakeModel(judge="first")), structure=False, repeats=2)},
     )
     assert (row(report).right, row(report).tie, row(report).wrong) == (0, 2, 0)
     assert (report.judges["j"].consistent, report.judges["j"].first) == (0.0, 1.0)
@@ -222,11 +223,11 @@ def test_what_cannot_work() -> None:
         evaluate_pairs([], {"r": RandomScorer()})
     with pytest.raises(ConfigurationError, match="nothing to measure"):
         evaluate_pairs([pair("a", "b")])
-    judge = PairJudge(LLM(Judge(prefers("x"))))
+    judge = PairJudge(LLM(FakeModel()))
     with pytest.raises(ConfigurationError, match="r is the name of a scorer and of a judge"):
         evaluate_pairs([pair("a", "b")], {"r": RandomScorer()}, judges={"r": judge})
     with pytest.raises(ConfigurationError, match="repeats must be at least 1"):
-        evaluate_pairs([pair("a", "b")], judges={"j": PairJudge(LLM(Judge(prefers("x"))), repeats=0)})
+        evaluate_pairs([pair("a", "b")], judges={"j": PairJudge(LLM(FakeModel()), repeats=0)})
 
 
 async def test_the_async_twin() -> None:
