@@ -5,8 +5,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
 from me2sdk import BestOfNResult
-from me2sdk.adapters.langchain import BestOfNChatModel
-from me2sdk.adapters.langchain.model import ReasoningReranker
+from me2sdk.adapters.langchain import BestOfNChatModel, ReasoningReranker
 
 QUESTION = "Ana buys 3 boxes of 12 pens and gives away 5 pens. How many pens has she left?"
 RECORDED = [

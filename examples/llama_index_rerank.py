@@ -9,8 +9,7 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.schema import NodeWithScore, TextNode
 
 from me2sdk import BestOfNResult
-from me2sdk.adapters.llama_index import BestOfNLLM
-from me2sdk.adapters.llama_index.model import ReasoningReranker
+from me2sdk.adapters.llama_index import BestOfNLLM, ReasoningReranker
 
 QUESTION = "Ana buys 3 boxes of 12 pens and gives away 5 pens. How many pens has she left?"
 RECORDED = [
