@@ -43,7 +43,7 @@ def to_html(dag: ReasoningDAG, title: str | None = None) -> str:
     question = question_text(dag.question)
     title = title or excerpt(question, 80) or "Reasoning DAG"
     body = fill(
-        page_file("dag.html"),
+        _page_file("dag.html"),
         heading=escaped(title),
         question=question_block(question),
         figure=figure(dag, "dag", ""),
@@ -52,7 +52,7 @@ def to_html(dag: ReasoningDAG, title: str | None = None) -> str:
 
 
 @functools.cache
-def page_file(name: str) -> str:
+def _page_file(name: str) -> str:
     return (resources.files("me2sdk.dag") / "page" / name).read_text("utf-8")
 
 
@@ -68,13 +68,13 @@ def escaped(text: str) -> str:
 
 def page(title: str, kind: str, body: str) -> str:
     """A whole page around ``body``, with the style and the script that its policy allows."""
-    style, script = page_file("dag.css"), page_file("dag.js")
+    style, script = _page_file("dag.css"), _page_file("dag.js")
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
     return fill(
-        page_file("page.html"),
+        _page_file("page.html"),
         title=escaped(title),
         kind=kind,
         policy=policy,
@@ -109,7 +109,7 @@ def figure(dag: ReasoningDAG, name: str, heading: str) -> str:
         *([f"{_count(len(dag.errors), 'step')} not annotated"] if dag.errors else []),
     ]
     return fill(
-        page_file("figure.html"),
+        _page_file("figure.html"),
         name=name,
         heading=f"<h2>{escaped(heading)}</h2>" if heading else "",
         facts=" · ".join(facts),

@@ -12,9 +12,8 @@ __all__ = ["Outcome", "ask_until", "correction"]
 
 Answer = TypeVar("Answer")
 Reading = TypeVar("Reading")
-_SHOWN = (
-    4000  # characters of an unreadable answer that the model is shown: its end, where the decision should be
-)
+# Characters of an unreadable answer that the model is shown: its end, where the decision should be.
+_SHOWN = 4000
 
 
 class Outcome(NamedTuple, Generic[Reading]):
@@ -75,11 +74,9 @@ def correction(prompt: str, said: str, problem: str, form: str) -> list[Message]
         problem: a sentence that says why this cannot be read.
         form: the form in which to answer.
     """
+    answer = said[-_SHOWN:] or "(no answer)"  # some providers refuse empty messages
     return [
         {"role": "user", "content": prompt},
-        {
-            "role": "assistant",
-            "content": said[-_SHOWN:] or "(no answer)",
-        },  # some providers refuse empty messages
+        {"role": "assistant", "content": answer},
         {"role": "user", "content": f"{problem} Answer again: {form}, and nothing after it."},
     ]

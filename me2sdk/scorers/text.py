@@ -22,11 +22,11 @@ def prompt_text(question: Question | None) -> str:
 
     Args:
         question: a string, a list of chat messages, or None. Of messages, the text of every one of them
-            counts, system messages included, joined by line breaks in their order; of content parts, those of
-            type ``text``.
+            counts, system messages included, joined by line breaks in their order; of content parts, those
+            that hold text.
 
     Returns:
-        the text, "" for None. Lone surrogates, which no encoding can carry, become U+FFFD.
+        The text, "" for None. Lone surrogates, which no encoding can carry, become U+FFFD.
 
     Raises:
         ConfigurationError: ``question`` is of another type.

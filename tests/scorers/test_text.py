@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from me2sdk.errors import ConfigurationError, InvalidTraceError
-from me2sdk.schema import Trace
+from me2sdk.schema import Trace, question_text
 from me2sdk.scorers import RemoteTRMScorer, Scorer, TRMScorer
 from me2sdk.scorers.base import read_inputs
 from me2sdk.scorers.text import prompt_text, read_scoring_text, scoring_parts, scoring_text, trace_text
@@ -159,3 +159,16 @@ def test_without_an_offset_the_first_line_is_the_question() -> None:
 def test_a_trace_begins_behind_a_line_break(offset: int) -> None:
     with pytest.raises(ConfigurationError, match="No trace begins"):
         read_scoring_text("Q\none", offset)
+
+
+def test_judges_and_scorers_read_the_same_parts_of_a_message() -> None:
+    parts = [
+        {"type": "input_text", "text": "What is"},
+        {"type": "image_url", "image_url": {}},
+        {"text": "2 + 2?"},
+    ]
+    chat = [{"role": "system", "content": None}, {"role": "user", "content": parts}]
+    assert prompt_text(chat) == question_text(chat) == "What is\n2 + 2?"
+    for read in (prompt_text, question_text):
+        with pytest.raises(ConfigurationError, match="content of a chat message"):
+            read([{"role": "user", "content": 5}])
