@@ -462,7 +462,8 @@ def test_a_stream_that_is_closed_after_its_head_cancels_its_calls(upstream: Upst
     with served(upstream, keep_alive=0.05) as url:
         body = {"messages": QUESTION, "stream": True}
         with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
-            assert next(response.iter_lines()).startswith(":")
+            lines = response.iter_lines()  # held: httpx closes the connection when this generator is collected
+            assert next(lines).startswith(":")
             upstream.wait_for(lambda: upstream.in_flight == 1)
         upstream.wait_for(lambda: upstream.in_flight == 0)
     assert upstream.left == len(upstream.requests) == 1
