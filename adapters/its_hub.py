@@ -78,13 +78,14 @@ class OutcomeRewardModel(AbstractOutcomeRewardModel):  # type: ignore[misc]
         scores = [float("-inf")] * len(conversations)
         for group in places.values():
             answers = [conversations[place][-1] for place in group]
-            for index, reward in await aorder(
-                conversations[group[0]][:-1] or None, answers, self._scorer, "best"
-            ):
-                if reward is None:
+            order, _ = await aorder(
+                conversations[group[0]][:-1] or None, answers, scorer=self._scorer, select="best"
+            )
+            for index, candidate in order:
+                if candidate is None or candidate.score is None:
                     _log.warning("An answer could not be scored and ranks last.")
                 else:
-                    scores[group[index]] = reward
+                    scores[group[index]] = candidate.score
         return scores if batch else scores[0]
 
 

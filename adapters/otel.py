@@ -113,7 +113,7 @@ class _Observer:
         if self._content and outputs:
             chat, reasons = zip(*outputs, strict=True)
             self._span.set_attribute("gen_ai.output.messages", genai.messages(list(chat), list(reasons)))
-        if "candidate" in facts:
+        if "candidate" in facts and "scorer" in facts:
             self._span.add_event("gen_ai.evaluation.result", genai.evaluation(facts))
         if failure := failure_of(facts):
             self._fail(*failure)

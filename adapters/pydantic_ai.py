@@ -1,10 +1,10 @@
-"""Best of n for Pydantic AI: a model that asks another model n times and returns its best-reasoned answer.
+"""Best of n for Pydantic AI: a model that asks another model n times and returns its best answer.
 
 ::
 
     agent = Agent(BestOfNModel("openai:gpt-4o-mini", n=8))
     run = agent.run_sync("What is 12 * 13?")
-    BestOfNResult.model_validate(run.response.metadata["me2sdk"])   # candidates with rewards, failures
+    BestOfNResult.model_validate(run.response.metadata["me2sdk"])   # candidates with rewards, confidence, failures
 
 The metadata of each `ModelResponse` holds the result as JSON values, so that it is stored with the history. The
 questions are left out, since the history holds them anyway.
@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
-from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native, finished, record
+from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native, finished, record, with_model
+from me2sdk.sampling import AnswerKey, Escalate, Stop
 from me2sdk.schema import Message, Select
 from me2sdk.scorers import Scorer
 from me2sdk.traces import refusal_of
@@ -26,7 +27,13 @@ try:
     from pydantic_ai import RunContext
     from pydantic_ai.exceptions import UserError
     from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, ToolReturnPart, UserPromptPart
-    from pydantic_ai.models import CompletedStreamedResponse, Model, ModelRequestParameters, StreamedResponse
+    from pydantic_ai.models import (
+        CompletedStreamedResponse,
+        Model,
+        ModelRequestParameters,
+        StreamedResponse,
+        infer_model,
+    )
     from pydantic_ai.models.wrapper import WrapperModel
     from pydantic_ai.settings import ModelSettings
     from pydantic_ai.usage import RequestUsage
@@ -39,7 +46,7 @@ __all__ = ["BestOfNModel"]
 
 
 class BestOfNModel(WrapperModel):
-    """Asks ``wrapped`` n times for each request and returns its best-reasoned answer.
+    """Asks ``wrapped`` n times for each request and returns its best answer.
 
     The answer's usage is the sum over all answers that came back. If every request fails, the first error of the
     wrapped model is raised, so that a ``FallbackModel`` around this one goes on to its next model. A streamed
@@ -47,13 +54,18 @@ class BestOfNModel(WrapperModel):
 
     Args:
         wrapped: a model, or its name such as "openai:gpt-4o-mini". Its settings, retries and timeouts hold.
-        n: answers to sample per request.
-        scorer: as in `best_of_n`.
-        select: as in `best_of_n`.
+        n: answers to sample per request, at most.
+        scorer: as in `best_of_n`, and so are the next six.
+        select: how the best is chosen.
+        answer: what is compared.
+        stop: when to stop before all are sampled. Texts at which an answer ends are the setting ``stop_sequences``.
+        min_confidence: below this the result says that it abstains.
+        escalate: the stronger model to ask where the choice is not sure: a model, its name, or an `Escalate` of one.
+        deadline: seconds for each answer, scoring included.
         max_concurrency: most requests in flight, per answer.
 
     Raises:
-        ConfigurationError: n is below 1.
+        ConfigurationError: a setting cannot work.
     """
 
     def __init__(
@@ -61,14 +73,42 @@ class BestOfNModel(WrapperModel):
         wrapped: Model | str,
         *,
         n: int = 8,
-        scorer: str | Scorer = "mini",
-        select: Select = "best",
+        scorer: str | Scorer | None = "mini",
+        select: Select = "auto",
+        answer: AnswerKey = "auto",
+        stop: Stop = None,
+        min_confidence: float | None = None,
+        escalate: Escalate | Model | str | None = None,
+        deadline: float | None = None,
         max_concurrency: int = 16,
     ) -> None:
         super().__init__(wrapped)
         self._config = WrapperConfig(
-            n=n, scorer=scorer, select=select, max_concurrency=max_concurrency, model=self.wrapped.model_name
+            n=n,
+            scorer=scorer,
+            select=select,
+            answer=answer,
+            stop=stop,
+            min_confidence=min_confidence,
+            escalate=with_model(escalate, infer_model),
+            deadline=deadline,
+            max_concurrency=max_concurrency,
+            model=self.wrapped,
+            name_of=lambda model: model.model_name,
         )
+
+    async def __aenter__(self) -> Self:
+        """Open the wrapped model, and the stronger one; called by Pydantic AI."""
+        await super().__aenter__()
+        if self._config.stronger is not None:
+            await self._config.stronger.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        """Close both."""
+        if self._config.stronger is not None:
+            await self._config.stronger.__aexit__(*error)
+        return await super().__aexit__(*error)
 
     async def request(
         self,
@@ -78,10 +118,10 @@ class BestOfNModel(WrapperModel):
     ) -> ModelResponse:
         """Ask n times and return the best answer; called by Pydantic AI."""
 
-        async def ask() -> Answered[ModelResponse]:
-            response = await self.wrapped.request(messages, model_settings, model_request_parameters)
+        async def ask(model: Model) -> Answered[ModelResponse]:
+            response = await model.request(messages, model_settings, model_request_parameters)
             if response.state == "suspended":
-                await self.wrapped.cancel_suspended_response(response)
+                await model.cancel_suspended_response(response)
                 raise UserError(
                     "Answers that are continued later cannot be ranked. Turn background mode off."
                 )

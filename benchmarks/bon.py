@@ -126,7 +126,8 @@ def main() -> None:
         "bon",
         [row for name, report in reports.items() for row in rows(name, report, ks)],
         note="expected accuracy over all subsets of N candidates, 95% intervals over questions at the largest N; votes "
-        "among more than 2,000 subsets are the mean over 2,000 random ones",
+        "among more than 2,000 subsets are the mean over 2,000 random ones, and auto over "
+        f"{next(iter(reports.values())).draws} random draws",
         failures=failures,
         seconds={name: report.seconds for name, report in reports.items()},
     )

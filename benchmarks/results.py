@@ -11,6 +11,7 @@ from report import table
 HERE = Path(__file__).resolve().parent
 TITLES = {
     "demo": "The demo: which candidate is right",
+    "decision": "The decision: which candidate is chosen, how sure that is, and when sampling may stop",
     "mini": "The bundled scorer",
     "mini_variants": "Alternatives to the bundled scorer",
     "pairs": "Scorers on preference pairs",
@@ -36,7 +37,9 @@ NOTES = {
     "[MATH](bon_simplerl.png); all numbers in [bon.csv](bon.csv).",
     "grpo": "16 of the 32 steps that the command takes an arm, and one seed: differences in accuracy are "
     "noise. Curves: [grpo.png](grpo.png), all numbers in [grpo.csv](grpo.csv).",
-    "demo": "Majority vote takes the earlier of tied answers. Candidates stand in the order of a hash.",
+    "demo": "Candidates stand in the order of a hash, and so do questions where they are a part of a set.",
+    "decision": "`plain vote` takes the first of tied answers, and its first candidate, so it profits where a set "
+    "lists strong models first. Confidence is that of models that did not see the set.",
     "best_of_n": "`own` is what stands above bare LiteLLM calls in the same round, candidates scored included.",
     "server": "Both servers hand requests to LiteLLM under the same uvicorn; with n=8, one request of ours stands "
     "beside eight plain ones sent together. The ratio is the median of the rounds' ratios.",
@@ -61,6 +64,26 @@ NOTES = {
     "scorers": "SmolLM2-135M with a random head: agreement and memory mean something, the scores do not. Other work "
     "ran on the machine, so read speeds as orders of magnitude.",
 }
+
+
+MORE = {
+    "scoring": {
+        "TRMScorer alone, growing": "growing",
+        "`torch.compile` of the plain model, 2,048 tokens": "compiling",
+    },
+    "decision": {
+        "Confidence, set by set": "calibration",
+        "Confidence, all sets together": "bins",
+        "auto with other scorers": "scorers",
+        "Weights of a vote, mean over the sets and n of 4, 8 and all": "weightings",
+        "Stopping early: share of the samples used, and what it costs": "stopping",
+        "Eight answers of weaker models, and below a confidence of .8 one of the best three": "escalation",
+        "Where most candidates hold no answer: mean grade of what is taken": "free_text",
+        "Older sets": "old_sets",
+        "Deciding, rewards and groups given": "timing",
+    },
+}
+"""More tables of a report: title, and where the rows are."""
 
 
 def mini(report: dict[str, Any]) -> str:
@@ -102,11 +125,10 @@ def main() -> None:
         parts += [f"## {title}", f"`{report['command']}` · {report['machine']} · {report['date']}"]
         parts.append(note + NOTES.get(name, ""))
         parts.append(mini(report) if name == "mini" else table(report["rows"]))
+        for title, rows in MORE.get(name, {}).items():
+            parts += [f"{title}:", table(report[rows])]
         if name == "llm_door":
             parts.append(f"With 20% injected faults: {report['with_20_percent_faults']}")
-        if name == "scoring":
-            parts += ["TRMScorer alone, growing:", table(report["growing"])]
-            parts += ["`torch.compile` of the plain model, 2,048 tokens:", table(report["compiling"])]
         if name == "server":
             grown = report["memory"]
             parts.append(

@@ -24,7 +24,7 @@ SHOWN = (
     "examples/*.py",
     "examples/*.ipynb",
     "me2sdk/data/README.md",
-    "me2sdk/data/mini_card.md",
+    "me2sdk/data/*_card.md",
     "me2sdk/data/small/README.md",
 )
 _LINK = re.compile(r"(\]\()([^)\s:#]+)(#[^)\s]*)?(\))")

@@ -13,7 +13,7 @@ RECORDED = [
         "reasoning": "3 boxes hold 3 * 12 = 36 pens. She gives away 5, so 36 - 5 = 31 are left.",
         "answer": "31",
     },
-    {"reasoning": "Perhaps 12 + 3 = 15 pens, then 15 - 5 = 10.", "answer": "10"},
+    {"reasoning": "3 * 12 = 36 pens in the boxes, less 5 is 31.", "answer": "31"},
 ]
 answers = iter(RECORDED * 2)
 
@@ -40,5 +40,7 @@ with dspy.context(
     lm=BestOfNLM(lm, n=4, cache=False)
 ):  # each call of the LM is answered with the best of four
     print("BestOfNLM:   ", solve(question=QUESTION).answer)
-for candidate in results(solve)[-1].candidates:
+result = results(solve)[-1]
+print(f"  {result.answers[0].votes} of 4 votes, confidence {result.confidence:.0%}")
+for candidate in result.candidates:
     print(f"  reward {candidate.score:+.2f}  {candidate.trace.reasoning} {candidate.response}")

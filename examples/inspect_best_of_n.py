@@ -13,12 +13,12 @@ from me2sdk.adapters.inspect_ai import best_of_n, thinking_reward
 
 DRAFTS = {
     "pens": [
-        "3 * 12 = 38. Hmm, maybe 34? So 38 - 5 = 33.",
-        "3 boxes of 12 hold 3 * 12 = 36 pens. Giving away 5 leaves 36 - 5 = 31.",
+        "3 * 12 = 38. Hmm, maybe 34? So 38 - 5 = 33. The answer is 33.",
+        "3 boxes of 12 hold 3 * 12 = 36 pens. Giving away 5 leaves 36 - 5 = 31. The answer is 31.",
     ],
     "km": [
-        "120 / 1.5 = 60, or 120 * 1.5 = 170. It is 60.",
-        "120 km in 1.5 hours: 120 / 1.5 = 80 km in an hour. It is 80.",
+        "120 / 1.5 = 60, or 120 * 1.5 = 170. Hmm. The answer is 60.",
+        "120 km in 1.5 hours: 120 / 1.5 = 80 km in an hour. The answer is 80.",
     ],
 }
 QUESTIONS = [
@@ -44,5 +44,5 @@ with tempfile.TemporaryDirectory() as folder:
         found = {score.name: next(iter(score.metrics.values())).value for score in log.results.scores}
         print(f"{name}: accuracy {found['match']:.0%}, mean reward {found['thinking_reward']:+.2f}")
         for sample in log.samples:
-            rewards = [f"{reward:+.2f}" for reward in sample.store.get("me2sdk_rewards", [])]
-            print("  ", sample.output.completion, *rewards)
+            choice = sample.store.get("me2sdk_choice")
+            print("  ", sample.output.completion, f"({choice['confidence']:.0%} sure)" if choice else "")

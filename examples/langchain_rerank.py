@@ -1,4 +1,4 @@
-"""LangChain, offline: a chain answers with the best-reasoned of four recorded answers."""
+"""LangChain, offline: a chain answers with the best of four recorded answers."""
 
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.output_parsers import StrOutputParser
@@ -12,7 +12,7 @@ RECORDED = [
     "She has 12 - 5 = 7 pens a box, so 3 * 7 = 21. The answer is 21.",
     "3 * 12 = 38. Hmm, wait. 3 * 12 = 38. Let me see. 38 - 5 = 33. The answer is 33.",
     "3 boxes hold 3 * 12 = 36 pens. She gives away 5, so 36 - 5 = 31 are left. The answer is 31.",
-    "Perhaps 12 + 3 = 15 pens, then 15 - 5 = 10. The answer is 10.",
+    "3 * 12 = 36 pens in the boxes, less 5 is 31. The answer is 31.",
 ]
 
 recorded = GenericFakeChatModel(
@@ -23,7 +23,9 @@ prompt = ChatPromptTemplate.from_messages([("system", "Solve step by step."), ("
 
 answer = (prompt | model).invoke({"question": QUESTION})
 print("The chain answers:", answer.content)
-for candidate in BestOfNResult.model_validate(answer.response_metadata["me2sdk"]).candidates:
+result = BestOfNResult.model_validate(answer.response_metadata["me2sdk"])
+print(f"  {result.answers[0].votes} of 4 votes, confidence {result.confidence:.0%}")
+for candidate in result.candidates:
     print(f"  reward {candidate.score:+.2f}  {candidate.response}")
 
 # The same for answers that you already have, as a step of a chain.

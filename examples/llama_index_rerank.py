@@ -1,4 +1,4 @@
-"""LlamaIndex, offline: an LLM answers with the best-reasoned of four recorded answers."""
+"""LlamaIndex, offline: an LLM answers with the best of four recorded answers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ RECORDED = [
     "She has 12 - 5 = 7 pens a box, so 3 * 7 = 21. The answer is 21.",
     "3 * 12 = 38. Hmm, wait. 3 * 12 = 38. Let me see. 38 - 5 = 33. The answer is 33.",
     "3 boxes hold 3 * 12 = 36 pens. She gives away 5, so 36 - 5 = 31 are left. The answer is 31.",
-    "Perhaps 12 + 3 = 15 pens, then 15 - 5 = 10. The answer is 10.",
+    "3 * 12 = 36 pens in the boxes, less 5 is 31. The answer is 31.",
 ]
 
 
@@ -45,7 +45,9 @@ class Recorded(CustomLLM):
 llm = BestOfNLLM(llm=Recorded(texts=iter(RECORDED * 2)), n=4)
 print("The LLM predicts:", llm.predict(PromptTemplate("{question}"), question=QUESTION))
 answer = llm.complete(QUESTION)
-for candidate in BestOfNResult.model_validate(answer.additional_kwargs["me2sdk"]).candidates:
+result = BestOfNResult.model_validate(answer.additional_kwargs["me2sdk"])
+print(f"  {result.answers[0].votes} of 4 votes, confidence {result.confidence:.0%}")
+for candidate in result.candidates:
     print(f"  reward {candidate.score:+.2f}  {candidate.response}")
 
 # The same for answers that you already have, as nodes.

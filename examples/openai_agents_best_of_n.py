@@ -14,6 +14,7 @@ DRAFTS = cycle(
         "3 * 12 = 38. Hmm, maybe 34? So 38 - 5 = 33.",
         "3 boxes of 12 hold 3 * 12 = 36 pens. Giving away 5 leaves 36 - 5 = 31. So the answer is 31.",
         "12 * 3 = 39, so she has 39 - 5 = 35 pens, or 39 - 4 = 36.",
+        "3 * 12 = 36 pens in the boxes, less 5 is 31. So the answer is 31.",
     ]
 )
 
@@ -51,6 +52,8 @@ agent = Agent(name="Tutor", tools=[pens_in_a_box], model=BestOfNModel(Recorded()
 question = "Ana buys 3 boxes of pens and gives away 5. How many has she left?"
 run = Runner.run_sync(agent, question, run_config=RunConfig(tracing_disabled=True))
 print(run.final_output)
-for candidate in run.raw_responses[-1].best_of_n.candidates:
+result = run.raw_responses[-1].best_of_n
+print(f"confidence {result.confidence:.0%}, chosen by {result.chosen_by}")
+for candidate in result.candidates:
     print(f"  reward {candidate.score:+.2f}  {candidate.response}")
 print(f"{run.context_wrapper.usage.requests} requests to the model")

@@ -44,7 +44,7 @@ def show(parent, depth=0):
         told = span.attributes
         notes = [
             f"{name} {told['me2sdk.' + name]:.2f}"
-            for name in ("reward", "best.reward")
+            for name in ("reward", "best.reward", "confidence")
             if f"me2sdk.{name}" in told
         ]
         notes += [told["error.type"]] if "error.type" in told else []

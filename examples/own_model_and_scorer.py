@@ -25,7 +25,5 @@ def report(candidate: Candidate) -> None:
     print(f"candidate {candidate.index} arrived with reward {candidate.score}")
 
 
-result = best_of_n(
-    "What is 6 * 9?", model=model, n=6, scorer=ShowsItsWork(), select="weighted_vote", on_candidate=report
-)
-print("best:", result.best.response)
+result = best_of_n("What is 6 * 9?", model=model, n=6, scorer=ShowsItsWork(), on_candidate=report)
+print(f"best, with {result.answers[0].votes} of {len(result.candidates)} votes: {result.best.response}")

@@ -23,6 +23,7 @@ DRAFTS = cycle(
         Answer(working="3 * 12 = 38. Hmm, maybe 34? So 38 - 5 = 33.", pens=33),
         Answer(working="3 boxes of 12 hold 3 * 12 = 36 pens. Giving away 5 leaves 36 - 5 = 31.", pens=31),
         Answer(working="12 * 3 = 39, so she has 39 - 5 = 35 pens, or 39 - 4 = 36.", pens=36),
+        Answer(working="3 * 12 = 36 pens in the boxes, less 5 is 31.", pens=31),
     ]
 )
 
@@ -34,7 +35,8 @@ async def recorded(messages: list[ModelMessage], info: AgentInfo) -> ModelRespon
     return ModelResponse([ToolCallPart("pens_in_a_box")])
 
 
-agent = Agent(BestOfNModel(FunctionModel(recorded), n=4), output_type=PromptedOutput(Answer))
+model = BestOfNModel(FunctionModel(recorded), n=4, answer="json:pens")  # answers agree where their pens do
+agent = Agent(model, output_type=PromptedOutput(Answer))
 
 
 @agent.tool_plain
@@ -46,6 +48,8 @@ def pens_in_a_box() -> int:
 
 run = agent.run_sync("Ana buys 3 boxes of pens and gives away 5. How many has she left?")
 print(f"{run.output.pens} pens: {run.output.working}")
-for candidate in BestOfNResult.model_validate(run.response.metadata["me2sdk"]).candidates:
+result = BestOfNResult.model_validate(run.response.metadata["me2sdk"])
+print(f"confidence {result.confidence:.0%}, chosen by {result.chosen_by}")
+for candidate in result.candidates:
     print(f"  reward {candidate.score:+.2f}  {candidate.response}")
 print(f"{run.usage.requests} requests of the agent, {run.usage.output_tokens} output tokens for all samples")

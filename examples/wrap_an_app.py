@@ -29,8 +29,8 @@ def app(question: str) -> str:
 
 
 def better_app(question: str) -> str:
-    """The same with me2sdk: four calls, and the answer that rewards vote for."""
-    result = best_of_n(question, model=model, n=4, select="weighted_vote")
+    """The same with me2sdk: four calls, and the answer that most of them give."""
+    result = best_of_n(question, model=model, n=4)
     return result.best.response
 
 

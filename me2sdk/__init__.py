@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ScoringError as ScoringError,
     )
     from me2sdk.judge import (
+        JudgeScorer as JudgeScorer,
         PairVerdict as PairVerdict,
         Ranking as Ranking,
         ajudge_pair as ajudge_pair,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     )
     from me2sdk.llm import LLM as LLM, Budget as Budget
     from me2sdk.sampling import (
+        Escalate as Escalate,
         abest_of_n as abest_of_n,
         acompletion as acompletion,
         arerank as arerank,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         rerank as rerank,
     )
     from me2sdk.schema import (
+        Answer as Answer,
         BestOfNResult as BestOfNResult,
         Candidate as Candidate,
         Failure as Failure,
@@ -96,6 +99,7 @@ _HOMES = {
         "ScoringError",
     ),
     "judge": (
+        "JudgeScorer",
         "PairVerdict",
         "Ranking",
         "ajudge_pair",
@@ -109,6 +113,7 @@ _HOMES = {
         "Budget",
     ),
     "sampling": (
+        "Escalate",
         "abest_of_n",
         "acompletion",
         "arerank",
@@ -117,6 +122,7 @@ _HOMES = {
         "rerank",
     ),
     "schema": (
+        "Answer",
         "BestOfNResult",
         "Candidate",
         "Failure",

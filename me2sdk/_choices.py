@@ -5,12 +5,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["PREFIX_SETS", "Dimension", "Select"]
+__all__ = ["PREFIX_SETS", "ChosenBy", "Dimension", "Select"]
 
 PREFIX_SETS = ("qwen3", "deepseek-r1-distill", "gpt-oss", "general")
 """Names that ``prefixes=`` takes, beside "auto"."""
 
-Select = Literal["best", "vote", "weighted_vote"]
+Select = Literal["auto", "best", "vote", "weighted_vote"]
+"""How the best candidate is chosen; `best_of_n` says what each name does."""
+
+ChosenBy = Literal["agreement and reward", "agreement", "reward", "order"]
+"""The evidence that a choice rests on: how many candidates agree, their rewards, or none but the order they came in."""
 
 
 class Dimension(StrEnum):

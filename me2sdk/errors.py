@@ -94,7 +94,7 @@ class ScoringError(ME2Error):
                 return []
 
         try:
-            rerank("What is 2 + 2?", ["It is 4."], scorer=Broken())
+            rerank("What is 2 + 2?", ["It is 4."], scorer=Broken(), select="best")
         except ScoringError as error:
             print(len(error.partial.candidates))  # 1
         ```

@@ -24,7 +24,7 @@ class FakeCall(NamedTuple):
     Attributes:
         kind: "question" for a question of the application, else the name of the SDK's prompt: "annotate",
             "annotate_window", "summarize", "macro_efficiency", "macro_effectiveness", "micro_efficiency",
-            "micro_effectiveness", "aggregate" or "verify".
+            "micro_effectiveness", "aggregate", "verify", "score_points" or "score_list".
         messages: the messages that were sent.
         params: the parameters of the call.
 
@@ -52,8 +52,9 @@ class FakeCall(NamedTuple):
 class FakeModel:
     r"""A model function for tests of applications: it costs nothing, uses no network, and always says the same.
 
-    It recognises the prompts of the SDK, and plays the annotator, the judge, the summariser and the verifier in
-    answers of the right form. Anything else is a question of the application, and gets the answers that you pass.
+    It recognises the prompts of the SDK, and plays the annotator, the judge, the scorer, the summariser and the
+    verifier in answers of the right form. Anything else is a question of the application, and gets the answers that
+    you pass.
     Pass it as ``model=`` to any verb. It is called with ``await model(messages)``; `answer` is the same without
     ``await``, and a model function, too, which the SDK calls in threads.
 
@@ -68,6 +69,8 @@ class FakeModel:
         summarize: a function from the text of a part to its sentence; by default the start of the text.
         verify: a function of the reference and the student's answer that says whether they mean the same; by
             default always.
+        grade: what a trace is worth to it as a `JudgeScorer`: a function of the text that returns a whole number from 0
+            to 10; by default less the longer it is.
         fail_every: n makes every n-th call fail on purpose, 1 every call; 0 none.
         failure: how it fails: a text is the answer, which as a judgement, an annotation, a summary or a verification
             cannot be read; an exception is raised.
@@ -99,6 +102,7 @@ class FakeModel:
         annotate: Annotate | None = None,
         summarize: Callable[[str], str] | None = None,
         verify: Callable[[str, str], bool] | None = None,
+        grade: Callable[[str], int] | None = None,
         fail_every: int = 0,
         failure: str | Exception = "I cannot say.",
         name: str = "fake",
@@ -116,6 +120,7 @@ class FakeModel:
         self._annotate = annotate or LocalAnnotator().annotate
         self._summarize = summarize or _start
         self._verify = verify
+        self._grade = grade or _brevity
         self._fail_every = fail_every
         self._failure = failure
 
@@ -153,10 +158,20 @@ class FakeModel:
             shown = prompt.fenced["reference answer"], prompt.fenced["student answer"]
             same = self._verify is None or self._verify(*shown)
             return f"Both were compared.\nFinal Decision: {'Yes' if same else 'No'}"
+        if prompt.name == "score_points":
+            return f"It was read.\n<|decision|>{self._grade(prompt.fenced['graded trace'])}"
+        if prompt.name == "score_list":
+            return f"All were read.\n<|decision|>{self._order(prompt.listed)}"
         better = self._judge(*prompt.traces) if callable(self._judge) else self._judge
         if better not in _DECISIONS:
             return better
         return f"Trace 1 is one thing, Trace 2 another.\n<|decision|>{_DECISIONS[better]}"
+
+    def _order(self, traces: Sequence[str]) -> str:
+        tiers: dict[int, list[str]] = {}
+        for number, text in enumerate(traces, 1):
+            tiers.setdefault(self._grade(text), []).append(str(number))
+        return " > ".join(" = ".join(tiers[grade]) for grade in sorted(tiers, reverse=True))
 
 
 _DECISIONS = {"first": "Trace 1", "second": "Trace 2", "tie": "Tie"}
@@ -169,6 +184,10 @@ def _in_turn(texts: str | Sequence[str]) -> Callable[..., str]:
 
 def _shorter(first: str, second: str) -> str:
     return "tie" if len(first) == len(second) else "first" if len(first) < len(second) else "second"
+
+
+def _brevity(text: str) -> int:
+    return round(1000 / (100 + len(text)))
 
 
 def _start(text: str) -> str:

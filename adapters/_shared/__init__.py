@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from me2sdk.adapters._shared.attributes import attributes, error_of, failure_of, model_of, request_parameters
 from me2sdk.adapters._shared.best_of import (
+    OPTIONS,
     Answered,
     WrapperConfig,
     abest_native,
@@ -11,16 +12,19 @@ from me2sdk.adapters._shared.best_of import (
     best_native,
     finished,
     record,
+    with_model,
 )
-from me2sdk.adapters._shared.content import json_value
+from me2sdk.adapters._shared.content import choice, json_value
 
 __all__ = [
+    "OPTIONS",
     "Answered",
     "WrapperConfig",
     "abest_native",
     "aorder",
     "attributes",
     "best_native",
+    "choice",
     "error_of",
     "failure_of",
     "finished",
@@ -28,4 +32,5 @@ __all__ = [
     "model_of",
     "record",
     "request_parameters",
+    "with_model",
 ]

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from me2sdk.adapters._shared.content import choice
 from me2sdk.dag import ReasoningDAG
 from me2sdk.judge import PairVerdict, Ranking
-from me2sdk.llm import LLM, redact
+from me2sdk.llm import LLM, Answer, redact
 from me2sdk.schema import Candidate, Failure, RerankResult, Usage
 from me2sdk.scorers import scorer_name
 
@@ -125,7 +126,8 @@ def _result(result: Any) -> dict[str, Any]:
     elif isinstance(result, RerankResult):
         best = result.candidates[0] if result.candidates else None
         found |= {"best.index": best and best.index, "best.reward": best and best.score}
-        found |= {"scorer": result.scorer, "failures": len(result.failures)}
+        found |= {"scorer": result.scorer or None, "failures": len(result.failures)}
+        found |= {name: value for name, value in choice(result).items() if name != "answers"}
     return found
 
 
@@ -134,7 +136,8 @@ def _count(items: Any) -> dict[str, Any]:
 
 
 _READERS = {
-    "answer": lambda answer: {"cost_usd": answer.usage.cost},
+    # Of a call it is what the model said, of a verb the setting that says what is compared.
+    "answer": lambda answer: {"cost_usd": answer.usage.cost} if isinstance(answer, Answer) else {},
     "candidate": _candidate,
     "candidates": _count,
     "failure": _failure,

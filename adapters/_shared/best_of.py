@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, Generic, TypeVar, cast
 
 from me2sdk._sync import run_sync
-from me2sdk.errors import GenerationError
+from me2sdk.errors import ConfigurationError, GenerationError
 from me2sdk.llm import LLM
-from me2sdk.sampling import SelectionConfig, arerank, sample
-from me2sdk.schema import BestOfNResult, Message, Question, Select, Trace
-from me2sdk.scorers import Scorer
+from me2sdk.sampling import Escalate, SelectionConfig, arerank, sample
+from me2sdk.schema import BestOfNResult, Candidate, Message, Question, RerankResult, Trace
 
 __all__ = [
+    "OPTIONS",
     "Answered",
     "WrapperConfig",
     "abest_answers",
@@ -24,7 +24,21 @@ __all__ = [
     "best_native",
     "finished",
     "record",
+    "with_model",
 ]
+
+OPTIONS = (
+    "n",
+    "scorer",
+    "select",
+    "answer",
+    "stop",
+    "min_confidence",
+    "escalate",
+    "deadline",
+    "max_concurrency",
+)
+"""What every wrapper of a chat model takes, by the names of `WrapperConfig`."""
 
 _HOURS = 24 * 3600.0
 # Finish reasons of OpenAI, Anthropic, Google and Inspect for an answer that was cut off.
@@ -37,12 +51,38 @@ class WrapperConfig(SelectionConfig):
     """How a wrapper asks the model that it wraps, and chooses among its answers.
 
     Attributes:
-        max_concurrency: calls of the wrapped model in flight at most.
-        model: what candidates and failures call the wrapped model.
+        escalate: another model of the same framework, or an `Escalate` of one.
+        max_concurrency: calls in flight at most.
+        model: the wrapped model.
+        name_of: what candidates and failures call a model.
+
+    Raises:
+        ConfigurationError: a setting cannot work.
     """
 
+    escalate: Any = None
     max_concurrency: int = 16
-    model: str = "model"
+    model: Any = field(default=None, compare=False)
+    name_of: Callable[[Any], str] = field(default=lambda model: "model", compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.escalation is not None and self.escalation.params:
+            raise ConfigurationError(
+                "A framework's model has its own parameters: leave Escalate(params=…) out."
+            )
+
+    @property
+    def stronger(self) -> Any:
+        """The stronger model, or None."""
+        return None if self.escalation is None else self.escalation.model
+
+
+def with_model(escalate: Any, change: Callable[[Any], Any]) -> Any:
+    """``escalate`` as a caller passed it, a model or an `Escalate` of one, with ``change(model)`` in its place."""
+    if isinstance(escalate, Escalate):
+        return replace(escalate, model=change(escalate.model))
+    return None if escalate is None else change(escalate)
 
 
 class Answered(Generic[T]):
@@ -70,8 +110,12 @@ class Answered(Generic[T]):
         self.usage = SimpleNamespace(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
 
 
+Ask = Callable[[Any], Awaitable[Answered[T]] | Answered[T]]
+"""Asks a model of the framework once. A plain function runs in a thread."""
+
+
 async def abest_answers(
-    question: Question, ask: Callable[[], Awaitable[Answered[T]] | Answered[T]], config: WrapperConfig
+    question: Question, ask: Ask[T], config: WrapperConfig
 ) -> tuple[BestOfNResult, list[T]]:
     """Ask ``config.n`` times and rank the answers. An answer that fails does not affect the others.
 
@@ -79,7 +123,7 @@ async def abest_answers(
 
     Args:
         question: what was asked, as chat messages in OpenAI's form or as text.
-        ask: asks the wrapped model once. A plain function runs in a thread.
+        ask: asks a model once: the wrapped one, or the stronger one of ``config.escalate``.
         config: how many, and how to choose.
 
     Returns:
@@ -91,18 +135,19 @@ async def abest_answers(
         ConfigurationError: the scorer lacks a dependency.
     """
     llm = LLM(
-        _as_function(ask, config.model),
+        _as_function(ask, config.model, config),
         max_concurrency=config.max_concurrency,
         max_retries=0,
         timeout=_HOURS,
         total_timeout=_HOURS,
     )
-    result, generations = await sample(llm, question, config, {})
+    stronger = with_model(config.escalation, lambda model: _as_function(ask, model, config))
+    result, generations = await sample(llm, question, replace(config, escalate=stronger), {})
     return result, [generations[candidate.index].raw.native for candidate in result.candidates]
 
 
 async def abest_native(
-    question: Question, ask: Callable[[], Awaitable[Answered[T]] | Answered[T]], config: WrapperConfig
+    question: Question, ask: Ask[T], config: WrapperConfig
 ) -> tuple[BestOfNResult, T, list[T]]:
     """`abest_answers` for frameworks that act on what their models raise, or on answers without text.
 
@@ -120,18 +165,18 @@ async def abest_native(
     arrived: list[T] = []
     raised: list[Exception] = []
 
-    async def awaited() -> Answered[T]:
+    async def awaited(model: Any) -> Answered[T]:
         try:
-            answer: Answered[T] = await ask()  # type: ignore[misc]
+            answer: Answered[T] = await ask(model)  # type: ignore[misc]
         except Exception as error:
             raised.append(error)
             raise
         arrived.append(answer.native)
         return answer
 
-    def called() -> Answered[T]:
+    def called(model: Any) -> Answered[T]:
         try:
-            answer = cast("Answered[T]", ask())
+            answer = cast("Answered[T]", ask(model))
         except Exception as error:
             raised.append(error)
             raise
@@ -151,26 +196,37 @@ async def abest_native(
 
 
 def best_native(
-    question: Question, ask: Callable[[], Answered[T]], config: WrapperConfig
+    question: Question, ask: Callable[[Any], Answered[T]], config: WrapperConfig
 ) -> tuple[BestOfNResult, T, list[T]]:
     """`abest_native` without ``await``; ``ask`` is a plain function then."""
     return run_sync(abest_native(question, ask, config))
 
 
 async def aorder(
-    question: Question | None, outputs: Sequence[str | Trace | Message], scorer: str | Scorer, select: Select
-) -> list[tuple[int, float | None]]:
-    """Index and reward of each output, best first. Outputs that cannot be read come last, without a reward.
+    question: Question | None, outputs: Sequence[str | Trace | Message], **options: Any
+) -> tuple[list[tuple[int, Candidate | None]], RerankResult]:
+    """Put outputs in order, best first. Those that cannot be read come last.
+
+    Args:
+        question: what was asked.
+        outputs: what was said; none is no error here.
+        **options: those of `rerank`.
+
+    Returns:
+        For each output its index and its `Candidate`, or None where it could not be read; and the result.
 
     Raises:
         ScoringError: no output could be scored and ``select`` needs rewards.
-        ConfigurationError: the scorer or ``select`` cannot work.
+        ConfigurationError: an option cannot work.
     """
     if not outputs:
-        return []
-    result = await arerank(question, outputs, scorer=scorer, select=select)
-    unread = [(failure.index, None) for failure in result.failures if failure.stage == "read"]
-    return [(candidate.index, candidate.score) for candidate in result.candidates] + unread
+        return [], RerankResult(candidates=())
+    result = await arerank(question, outputs, **options)
+    read: list[tuple[int, Candidate | None]] = [
+        (candidate.index, candidate) for candidate in result.candidates
+    ]
+    unread = sorted(set(range(len(outputs))) - {index for index, _ in read})
+    return [*read, *((index, None) for index in unread)], result
 
 
 def record(result: BestOfNResult) -> dict[str, Any]:
@@ -189,17 +245,18 @@ def finished(reason: Any) -> str | None:
     return "length" if text.lower() in _CUT_OFF else text
 
 
-def _as_function(ask: Callable[[], Any], name: str) -> Callable[..., Any]:
+def _as_function(ask: Ask[T], model: Any, config: WrapperConfig) -> Callable[..., Any]:
+    """A function that `LLM` takes as a model."""
     if inspect.iscoroutinefunction(ask):
 
         async def asynchronous(messages: list[Message], **params: Any) -> Any:
-            return await ask()
+            return await ask(model)
 
-        asynchronous.__name__ = name
+        asynchronous.__name__ = config.name_of(model)
         return asynchronous
 
     def plain(messages: list[Message], **params: Any) -> Any:
-        return ask()
+        return ask(model)
 
-    plain.__name__ = name
+    plain.__name__ = config.name_of(model)
     return plain

@@ -9,7 +9,24 @@ from me2sdk.judge import PairVerdict, Ranking
 from me2sdk.llm import Answer
 from me2sdk.schema import Candidate, RerankResult, Trace
 
-__all__ = ["json_value"]
+__all__ = ["choice", "json_value"]
+
+
+def choice(result: RerankResult) -> dict[str, Any]:
+    """What a choice rests on and how sure it is, as JSON values: the same fields wherever an adapter reports one.
+
+    Nothing is asked for, stopped early or escalated where outputs are reranked; these are None then.
+    """
+    return {
+        "confidence": result.confidence,
+        "chosen_by": result.chosen_by,
+        "abstained": result.abstained,
+        "answers": [
+            {"text": answer.text, "votes": answer.votes, "confidence": answer.confidence}
+            for answer in result.answers
+        ],
+        **{name: getattr(result, name, None) for name in ("asked", "stopped_early", "escalated")},
+    }
 
 
 def json_value(value: Any) -> Any:
@@ -24,8 +41,12 @@ def json_value(value: Any) -> Any:
         return {"response": value.response, "answer": value.answer, "reward": value.score}
     if isinstance(value, RerankResult):
         best = json_value(value.candidates[0]) if value.candidates else {}
-        others = [{"index": one.index, "answer": one.answer, "reward": one.score} for one in value.candidates]
-        return {**best, "candidates": others, "failures": [one.model_dump() for one in value.failures]}
+        others = [
+            {"index": one.index, "answer": one.answer, "reward": one.score, "confidence": one.confidence}
+            for one in value.candidates
+        ]
+        failures = [one.model_dump() for one in value.failures]
+        return {**best, **choice(value), "candidates": others, "failures": failures}
     if isinstance(value, Trace):
         return {"reasoning": value.reasoning, "response": value.response}
     if isinstance(value, ReasoningDAG):

@@ -19,8 +19,8 @@ __all__ = ["AsyncEngine", "Engine", "results"]
 class _BestOfN:
     """Shared by both engines: DSPy asks an engine what its model supports."""
 
-    def __init__(self, lm: Any, config: WrapperConfig) -> None:
-        self._lm = lm
+    def __init__(self, config: WrapperConfig) -> None:
+        self._lm = config.model
         self._config = config
 
     @property
@@ -39,9 +39,6 @@ class _BestOfN:
     def supported_params(self) -> set[str]:
         return set(self._lm.supported_params)
 
-    def _request(self, request: Any) -> Any:
-        return replace(request, model=self._lm.model)
-
 
 class Engine(_BestOfN):
     """Answers a request with the best of n answers."""
@@ -49,9 +46,9 @@ class Engine(_BestOfN):
     def complete(self, request: Any) -> Any:
         """The best answer, with the usage of all answers, and the result in its ``provider_data``."""
 
-        def ask() -> Answered[Any]:
+        def ask(lm: Any) -> Answered[Any]:
             with _unobserved():
-                return answered(self._lm(self._request(request), cache=False))
+                return answered(lm(replace(request, model=lm.model), cache=False))
 
         return _chosen(*best_native(question(request), ask, self._config))
 
@@ -69,9 +66,9 @@ class AsyncEngine(_BestOfN):
     async def complete(self, request: Any) -> Any:
         """The best answer, with the usage of all answers, and the result in its ``provider_data``."""
 
-        async def ask() -> Answered[Any]:
+        async def ask(lm: Any) -> Answered[Any]:
             with _unobserved():
-                return answered(await self._lm.acall(self._request(request), cache=False))
+                return answered(await lm.acall(replace(request, model=lm.model), cache=False))
 
         return _chosen(*await abest_native(question(request), ask, self._config))
 

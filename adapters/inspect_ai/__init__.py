@@ -8,7 +8,7 @@
 
 The log holds every candidate as a model event. The message of each chosen answer holds the `BestOfNResult`
 (``BestOfNResult.model_validate(message.metadata["me2sdk"])``). The sample's store holds the rewards of the last
-choice, best first, as ``me2sdk_rewards``.
+choice, best first, as ``me2sdk_rewards``, and how sure it is, by what, and among which answers as ``me2sdk_choice``.
 """
 
 from __future__ import annotations

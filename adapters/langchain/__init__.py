@@ -4,7 +4,7 @@
 
     model = BestOfNChatModel(model=ChatOpenAI(model="gpt-4o-mini"), n=8)
     answer = (prompt | model).invoke({"question": "What is 12 * 13?"})
-    answer.response_metadata["me2sdk"]      # candidates, rewards, failures: BestOfNResult.model_validate reads it
+    answer.response_metadata["me2sdk"]      # candidates, rewards, confidence: BestOfNResult.model_validate reads it
     answer.usage_metadata                   # the sum over all candidates
 
 The answer's ``response_metadata`` has no ``model_name``: LangChain's token counters see each candidate as a run of its

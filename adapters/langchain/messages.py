@@ -18,7 +18,7 @@ from me2sdk.adapters._shared import Answered, finished, record
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import BestOfNResult, Message
 
-__all__ = ["answered", "arguments", "as_chunk", "assistant", "chosen", "for_sampling", "identity"]
+__all__ = ["answered", "arguments", "as_chunk", "assistant", "chosen", "for_sampling", "identity", "name_of"]
 
 
 def for_sampling(model: Any) -> Any:
@@ -45,6 +45,12 @@ def identity(model: Any) -> dict[str, Any]:
     if isinstance(model, RunnableBindingBase):
         return {**identity(model.bound), "bound": dict(model.kwargs)}
     return {"type": type(model).__name__, "repr": repr(model)}
+
+
+def name_of(model: Any) -> str:
+    """What candidates and failures call a model."""
+    known = identity(model)
+    return str(known.get("model_name") or known.get("model") or known["type"])
 
 
 def arguments(stop: list[str] | None, run_manager: Any, kwargs: dict[str, Any]) -> dict[str, Any]:

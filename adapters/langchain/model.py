@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import PrivateAttr, field_validator, model_validator
 
-from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native, best_native
+from me2sdk.adapters._shared import (
+    OPTIONS,
+    Answered,
+    WrapperConfig,
+    abest_native,
+    best_native,
+    with_model,
+)
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Select
 
@@ -27,7 +35,7 @@ __all__ = ["BestOfNChatModel"]
 
 
 class BestOfNChatModel(BaseChatModel):
-    """Asks ``model`` n times per call and returns its best-reasoned answer.
+    """Asks ``model`` n times per call and returns its best answer.
 
     If every call fails, the first error of the wrapped model is raised. The wrapped model's LangChain cache is not
     used, or all candidates would be the same; this model's own ``cache`` keeps the chosen answer. Streaming yields the
@@ -35,37 +43,43 @@ class BestOfNChatModel(BaseChatModel):
 
     Args:
         model: a chat model, or one with bound arguments, retries or fallbacks.
-        n: answers to sample per call.
-        scorer: as in `best_of_n`.
-        select: as in `best_of_n`.
-        max_concurrency: most calls of the wrapped model in flight, per answer.
+        n: answers to sample per call, at most.
+        scorer: as in `best_of_n`, and so are the next six.
+        select: how the best is chosen.
+        answer: what is compared.
+        stop: when to stop before all are sampled. The ``stop`` of a call is LangChain's: texts at which an answer ends.
+        min_confidence: below this the result says that it abstains.
+        escalate: the stronger model to ask where the choice is not sure, as ``model``, or an `Escalate` of one.
+        deadline: seconds for each answer, scoring included.
+        max_concurrency: most calls of a model in flight, per answer.
     """
 
     model: Runnable[LanguageModelInput, AIMessage]
     n: int = 8
     scorer: Any = "mini"
-    select: Select = "best"
+    select: Select = "auto"
+    answer: Any = "auto"
+    stop: Any = None
+    min_confidence: float | None = None
+    escalate: Any = None
+    deadline: float | None = None
     max_concurrency: int = 16
     _config: WrapperConfig = PrivateAttr()
 
     @field_validator("model", mode="before")
     @classmethod
     def _is_a_model(cls, model: Any) -> Any:
-        if not isinstance(model, Runnable):
-            raise ConfigurationError(f"model must be a LangChain chat model, not a {type(model).__name__}.")
-        return native.for_sampling(model)
+        return _sampled(model, "model")
+
+    @field_validator("escalate", mode="before")
+    @classmethod
+    def _is_a_stronger_model(cls, escalate: Any) -> Any:
+        return with_model(escalate, lambda model: _sampled(model, "escalate"))
 
     @model_validator(mode="after")
     def _check(self) -> BestOfNChatModel:
-        known = native.identity(self.model)
-        name = str(known.get("model_name") or known.get("model") or known["type"])
-        self._config = WrapperConfig(
-            n=self.n,
-            scorer=self.scorer,
-            select=self.select,
-            max_concurrency=self.max_concurrency,
-            model=name,
-        )
+        options = {name: getattr(self, name) for name in OPTIONS}
+        self._config = WrapperConfig(**options, model=self.model, name_of=native.name_of)
         return self
 
     @property
@@ -74,13 +88,13 @@ class BestOfNChatModel(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:  # also the key in LangChain's cache
-        scorer = self.scorer if isinstance(self.scorer, str) else repr(self.scorer)
-        return {
-            "n": self.n,
-            "scorer": scorer,
-            "select": self.select,
-            "model": native.identity(self.model),
-        }
+        known: dict[str, Any] = {"model": native.identity(self.model)}
+        for name in ("n", "scorer", "select", "answer", "stop", "min_confidence", "deadline"):
+            value = getattr(self, name)
+            known[name] = value if isinstance(value, str | int | float | None) else repr(value)
+        if (stronger := self._config.escalation) is not None:
+            known["escalate"] = {**native.identity(stronger.model), "n": stronger.n, "below": stronger.below}
+        return known
 
     def _resolve_model_profile(self) -> Any:
         return getattr(self.model, "profile", None)
@@ -91,27 +105,30 @@ class BestOfNChatModel(BaseChatModel):
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
         """Best of n over the wrapped model with these tools."""
-        return self._over(self.model.bind_tools(tools, **kwargs))  # type: ignore[attr-defined,no-any-return]
+        return self._over(lambda model: model.bind_tools(tools, **kwargs))  # type: ignore[no-any-return]
 
     def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
         """Best of n over the wrapped model's own structured output; only the chosen answer is parsed."""
-        return self._over(self.model.with_structured_output(schema, **kwargs))  # type: ignore[attr-defined,no-any-return]
+        return self._over(lambda model: model.with_structured_output(schema, **kwargs))  # type: ignore[no-any-return]
 
-    def _over(self, chain: Any) -> Any:
-        """A chain that LangChain built, with best of n in place of its first model."""
-        if isinstance(chain, RunnableSequence):
-            return RunnableSequence(self._over(chain.first), *chain.middle, chain.last)
-        if isinstance(chain, RunnableParallel):  # include_raw=True
-            return RunnableParallel({name: self._over(step) for name, step in chain.steps__.items()})
-        return self.model_copy(update={"model": chain})
+    def _over(self, build: Callable[[Any], Any]) -> Any:
+        """What LangChain builds over a model, with best of n in place of its first model."""
+        escalate = with_model(self._config.escalation, lambda model: _models_of(build(model))[0])
+
+        def wrap(model: Any) -> Any:
+            own = self.model_copy(update={"model": model, "escalate": escalate})
+            own._config = replace(self._config, model=model, escalate=escalate)
+            return own
+
+        return _with_models(build(self.model), wrap)
 
     def _generate(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
         given = native.arguments(stop, run_manager, kwargs)
 
-        def ask() -> Answered[AIMessage]:
-            return native.answered(self.model.invoke(messages, **given))
+        def ask(model: Any) -> Answered[AIMessage]:
+            return native.answered(model.invoke(messages, **given))
 
         return native.chosen(*best_native(convert_to_openai_messages(messages), ask, self._config))
 
@@ -120,8 +137,8 @@ class BestOfNChatModel(BaseChatModel):
     ) -> ChatResult:
         given = native.arguments(stop, run_manager, kwargs)
 
-        async def ask() -> Answered[AIMessage]:
-            return native.answered(await self.model.ainvoke(messages, **given))
+        async def ask(model: Any) -> Answered[AIMessage]:
+            return native.answered(await model.ainvoke(messages, **given))
 
         return native.chosen(*await abest_native(convert_to_openai_messages(messages), ask, self._config))
 
@@ -130,3 +147,24 @@ class BestOfNChatModel(BaseChatModel):
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         yield native.as_chunk(await self._agenerate(*args, **kwargs))
+
+
+def _sampled(model: Any, name: str) -> Any:
+    if not isinstance(model, Runnable):
+        raise ConfigurationError(f"{name} must be a LangChain chat model, not a {type(model).__name__}.")
+    return native.for_sampling(model)
+
+
+def _with_models(chain: Any, change: Callable[[Any], Any]) -> Any:
+    """A chain that LangChain built over a model, with that model changed."""
+    if isinstance(chain, RunnableSequence):
+        return RunnableSequence(_with_models(chain.first, change), *chain.middle, chain.last)
+    if isinstance(chain, RunnableParallel):  # include_raw=True
+        return RunnableParallel({name: _with_models(step, change) for name, step in chain.steps__.items()})
+    return change(chain)
+
+
+def _models_of(chain: Any) -> list[Any]:
+    found: list[Any] = []
+    _with_models(chain, lambda model: found.append(model) or model)  # type: ignore[func-returns-value]
+    return found

@@ -12,29 +12,34 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import Field
 
 from me2sdk._sync import run_sync
-from me2sdk.adapters._shared import aorder
+from me2sdk.adapters._shared import aorder, choice
 from me2sdk.adapters.langchain.messages import assistant
 from me2sdk.errors import InvalidTraceError
-from me2sdk.schema import Question, Select
+from me2sdk.schema import Candidate, Question, Select
 
 __all__ = ["ReasoningReranker"]
 
 
 class ReasoningReranker(BaseDocumentCompressor):
-    """Orders existing answers, best-reasoned first.
+    """Orders existing answers, best first.
 
     As a compressor it orders documents whose text is an answer to the query. `as_runnable` does the same in a chain for
-    texts, messages and documents. The reward is in a document's ``metadata["reward"]`` and in a message's
-    ``response_metadata["reward"]``; it is None for an answer that could not be scored. Empty answers come last.
+    texts, messages and documents. A document's ``metadata`` and a message's ``response_metadata`` then hold ``reward``,
+    ``confidence``, which is the chance that this answer is right, and in ``me2sdk`` what the choice rests on. What is
+    not known is None. Empty answers come last.
 
     Args:
-        scorer: as in `best_of_n`.
-        select: as in `best_of_n`.
+        scorer: as in `best_of_n`, and so are the next three.
+        select: how the best is chosen.
+        answer: what is compared.
+        min_confidence: below this ``me2sdk`` says that the choice abstains.
         top_n: how many to keep, or None for all.
     """
 
     scorer: Any = "mini"
-    select: Select = "best"
+    select: Select = "auto"
+    answer: Any = "auto"
+    min_confidence: float | None = None
     top_n: int | None = Field(default=None, ge=1)
 
     def compress_documents(
@@ -67,8 +72,10 @@ class ReasoningReranker(BaseDocumentCompressor):
             assistant(c) if isinstance(c, AIMessage) else c.page_content if isinstance(c, Document) else c
             for c in candidates
         ]
-        order = await aorder(question, outputs, self.scorer, self.select)
-        return [_rewarded(candidates[place], reward) for place, reward in order[: self.top_n]]
+        options = {name: getattr(self, name) for name in ("scorer", "select", "answer", "min_confidence")}
+        order, result = await aorder(question, outputs, **options)
+        chosen = choice(result)
+        return [_rewarded(candidates[place], found, chosen) for place, found in order[: self.top_n]]
 
 
 def _question(given: Any) -> Question | None:
@@ -77,10 +84,14 @@ def _question(given: Any) -> Question | None:
     return convert_to_openai_messages(given.to_messages() if isinstance(given, PromptValue) else given)
 
 
-def _rewarded(candidate: Any, reward: float | None) -> Any:
-    if isinstance(candidate, Document):
-        return candidate.model_copy(update={"metadata": {**candidate.metadata, "reward": reward}})
-    if isinstance(candidate, AIMessage):
-        metadata = {**candidate.response_metadata, "reward": reward}
-        return candidate.model_copy(update={"response_metadata": metadata})
-    return candidate
+def _rewarded(output: Any, candidate: Candidate | None, chosen: dict[str, Any]) -> Any:
+    told = {
+        "reward": candidate and candidate.score,
+        "confidence": candidate and candidate.confidence,
+        "me2sdk": chosen,
+    }
+    if isinstance(output, Document):
+        return output.model_copy(update={"metadata": {**output.metadata, **told}})
+    if isinstance(output, AIMessage):
+        return output.model_copy(update={"response_metadata": {**output.response_metadata, **told}})
+    return output

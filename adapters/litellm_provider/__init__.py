@@ -7,8 +7,8 @@
 
     register()
     response = litellm.completion("me2/openai/gpt-4o-mini", messages, best_of=8)
-    response.choices[0].message.content          # the best-reasoned of eight answers
-    response._hidden_params["me2sdk"]            # all of them, with rewards and failures: a BestOfNResult
+    response.choices[0].message.content          # the best of eight answers
+    response._hidden_params["me2sdk"]            # all of them, rewards and confidence: a BestOfNResult
 
     litellm.completion("transformers/path/to/model", messages, n=4, temperature=0.7, max_tokens=200)
 """

@@ -11,6 +11,7 @@ import torch
 import transformers
 
 from me2sdk.adapters.litellm_provider.causal_model import CausalModel
+from me2sdk.adapters.litellm_provider.logprobs import LogprobRecorder
 from me2sdk.adapters.litellm_provider.types import (
     CompletionOutput,
     GenerationStopped,
@@ -138,6 +139,7 @@ def decode(
         )
     greedy = params.temperature == 0
     rows = 1 if greedy else params.n  # greedy answers are all the same
+    recorder = LogprobRecorder(params.top_logprobs) if params.logprobs else None
     devices = [loaded.model.device] if loaded.model.device.type == "cuda" else []
     try:
         with torch.inference_mode(), torch.random.fork_rng(devices):
@@ -150,12 +152,19 @@ def decode(
                 num_return_sequences=rows,
                 pad_token_id=loaded.pad,
                 stopping_criteria=transformers.StoppingCriteriaList([monitor]),
+                logits_processor=transformers.LogitsProcessorList([recorder] if recorder else []),
             )
     except torch.OutOfMemoryError as error:
         raise ConfigurationError(
             f"{rows} answers of {loaded.name} do not fit this device together. Ask for fewer, or lower max_tokens."
         ) from error
-    outputs = [_output(monitor, loaded, row) for row in ids[:, monitor.prompt_tokens :].tolist()]
+    rows_of_tokens = ids[:, monitor.prompt_tokens :].tolist()
+    outputs = [_output(monitor, loaded, row) for row in rows_of_tokens]
+    if recorder:
+        recorder.note(ids)
+        written = [row[: output.tokens] for row, output in zip(rows_of_tokens, outputs, strict=True)]
+        contents = recorder.contents(loaded.tokenizer, written)
+        outputs = [o._replace(logprobs=content) for o, content in zip(outputs, contents, strict=True)]
     monitor.stream(outputs[0].text)
     return RequestOutput(monitor.prompt_tokens, outputs * (params.n if greedy else 1))
 

@@ -72,6 +72,10 @@ class _Call(NamedTuple):
             raise _unsupported(f"{wrong}. A local model takes {known}.", call["model"]) from None
         if one and sampling.n > 1:
             raise _unsupported("A stream has one answer: leave n out, or ask without stream.", call["model"])
+        if one and sampling.logprobs:
+            raise _unsupported(
+                "A stream has no logprobs: leave them out, or ask without stream.", call["model"]
+            )
         with _lock:
             generator = _generator(call["model"], device, dtype)
         seconds = timeout_seconds(call["timeout"])

@@ -58,10 +58,12 @@ def handlers() -> dict[str, Any]:
 
 
 class Reranker:
-    """Handles ``me2/<model>``: asks the model several times and answers with the best-reasoned answer.
+    """Handles ``me2/<model>``: asks the model several times and answers with the best answer.
 
-    A call may set ``best_of`` (8), ``scorer`` ("mini") and ``select`` ("best"), as parameters or in ``extra_body``;
-    ``n`` (1) is how many of the best come back as ``choices``. Everything else goes to the model.
+    A call may set ``best_of`` (8), ``scorer`` ("mini"), ``select`` ("auto"), and ``answer``, ``min_confidence``,
+    ``escalate`` and ``deadline`` as in `best_of_n`, as parameters or in ``extra_body``. ``stop_sampling`` is the
+    ``stop`` of `best_of_n`, since LiteLLM's own ends an answer. ``n`` (1) is how many of the best come back as
+    ``choices``. Everything else goes to the model.
     """
 
     def completion(self, **call: Any) -> Any:

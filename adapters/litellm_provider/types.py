@@ -11,6 +11,7 @@ from me2sdk.errors import ConfigurationError
 __all__ = ["CompletionOutput", "GenerationStopped", "PromptTooLong", "RequestOutput", "SamplingParams"]
 
 _DEFAULT_MAX_TOKENS = 1024
+_MOST_ALTERNATIVES = 20  # as in OpenAI's API
 
 
 class GenerationStopped(Exception):
@@ -32,6 +33,9 @@ class SamplingParams(BaseModel):
         top_k: samples from the k most likely tokens; 0 from all.
         stop: texts that end an answer and are left out of it.
         seed: gives the same answers again; random by default.
+        logprobs: whether the log-probability of each token comes back, as the model gives it before temperature and
+            filters.
+        top_logprobs: with it, how many of the likeliest tokens in each place come back, too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +47,8 @@ class SamplingParams(BaseModel):
     top_k: int | None = Field(default=None, ge=0)
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    logprobs: bool = False
+    top_logprobs: int = Field(default=0, ge=0, le=_MOST_ALTERNATIVES)
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -57,11 +63,13 @@ class CompletionOutput(NamedTuple):
         text: the text, without the stop text that ended it.
         finish_reason: "stop" or "length".
         tokens: how many tokens were generated.
+        logprobs: their log-probabilities in the form of OpenAI's ``logprobs.content``, or None where not asked for.
     """
 
     text: str
     finish_reason: str
     tokens: int
+    logprobs: list[dict[str, Any]] | None = None
 
 
 class RequestOutput(NamedTuple):

@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 _BEST_OF = 8
-_OWN_OPTIONS = ("best_of", "scorer", "select")
+_STOP = "stop_sampling"  # LiteLLM's own ``stop`` ends an answer
+_OWN_OPTIONS = ("best_of", "scorer", "select", "answer", _STOP, "min_confidence", "escalate", "deadline")
 _STREAM_OPTIONS = ("stream", "stream_options")
 # LiteLLM leaves these out of a custom provider's parameters, but the upstream's provider may need them.
 _PASSED_ON = ("api_version", "organization", "region_name", "input_cost_per_token", "output_cost_per_token")
@@ -45,12 +46,22 @@ _KINDS = ("ContextWindowExceededError", "ContentPolicyViolationError", "Unsuppor
 
 
 def completion_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `me2sdk.completion` for the arguments with which LiteLLM calls a custom provider."""
+    """The arguments of `me2sdk.completion` for the arguments with which LiteLLM calls a custom provider.
+
+    Raises:
+        ConfigurationError: ``stop`` and ``stop_sampling`` together, which are one argument there.
+    """
     params = {name: value for name, value in call["optional_params"].items() if name not in _STREAM_OPTIONS}
     body = dict(params.pop("extra_body", None) or {})
     options = {name: source.pop(name) for source in (body, params) for name in _OWN_OPTIONS if name in source}
     options["n"] = params.pop("n", None) or 1
     options.setdefault("best_of", max(_BEST_OF, options["n"]))
+    if isinstance(params.get("stop"), str):
+        params["stop"] = [params["stop"]]  # else "sure" would stop the sampling
+    if (stop := options.pop(_STOP, None)) is not None:
+        if params.get("stop"):
+            raise ConfigurationError("stop and stop_sampling cannot be combined here. Leave one of them out.")
+        params["stop"] = stop
     passed_on = {
         name: value
         for name, value in (call["litellm_params"] or {}).items()
@@ -89,7 +100,10 @@ def fill_response(response: Any, model: str, result: RequestOutput) -> Any:
     with quiet_litellm():
         response.choices = [
             litellm.Choices(
-                index=index, finish_reason=o.finish_reason, message=litellm.Message(content=o.text)
+                index=index,
+                finish_reason=o.finish_reason,
+                message=litellm.Message(content=o.text),
+                logprobs=None if o.logprobs is None else {"content": o.logprobs},
             )
             for index, o in enumerate(result.outputs)
         ]

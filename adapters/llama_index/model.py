@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from me2sdk.adapters._shared import WrapperConfig
+from me2sdk.adapters._shared import OPTIONS, WrapperConfig, with_model
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Select
 
@@ -26,7 +26,7 @@ __all__ = ["BestOfNLLM"]
 
 
 class BestOfNLLM(FunctionCallingLLM):
-    """Asks ``llm`` n times per call and returns its best-reasoned answer.
+    """Asks ``llm`` n times per call and returns its best answer.
 
     If every call fails, the first error of the wrapped LLM is raised. Streaming yields the chosen answer as one chunk.
     Tools, structured predictions and agents work if they work with the wrapped LLM, whose metadata is passed on.
@@ -35,16 +35,26 @@ class BestOfNLLM(FunctionCallingLLM):
 
     Args:
         llm: the LLM to ask. Its retries, timeouts and callbacks hold; its callbacks see each candidate.
-        n: answers to sample per call.
-        scorer: as in `best_of_n`.
-        select: as in `best_of_n`.
-        max_concurrency: most calls of the wrapped LLM in flight, per answer.
+        n: answers to sample per call, at most.
+        scorer: as in `best_of_n`, and so are the next six.
+        select: how the best is chosen.
+        answer: what is compared.
+        stop: when to stop before all are sampled. The ``stop`` of a call is the LLM's: texts at which an answer ends.
+        min_confidence: below this the result says that it abstains.
+        escalate: the stronger LLM to ask where the choice is not sure, or an `Escalate` of one.
+        deadline: seconds for each answer, scoring included.
+        max_concurrency: most calls of an LLM in flight, per answer.
     """
 
     llm: SerializeAsAny[LLM] = Field(exclude=True)  # it may hold a key
     n: int = 8
     scorer: Any = Field(default="mini", exclude=True)
-    select: Select = "best"
+    select: Select = "auto"
+    answer: Any = Field(default="auto", exclude=True)
+    stop: Any = Field(default=None, exclude=True)
+    min_confidence: float | None = None
+    escalate: Any = Field(default=None, exclude=True)
+    deadline: float | None = None
     max_concurrency: int = 16
     _config: WrapperConfig = PrivateAttr()
 
@@ -57,15 +67,9 @@ class BestOfNLLM(FunctionCallingLLM):
 
     @model_validator(mode="after")
     def _check(self) -> BestOfNLLM:
-        name = self.llm.metadata.model_name
-        name = self.llm.class_name() if name == "unknown" else name
-        self._config = WrapperConfig(
-            n=self.n,
-            scorer=self.scorer,
-            select=self.select,
-            max_concurrency=self.max_concurrency,
-            model=name,
-        )
+        with_model(self.escalate, lambda llm: _native.check(llm, "escalate"))
+        options = {name: getattr(self, name) for name in OPTIONS}
+        self._config = WrapperConfig(**options, model=self.llm, name_of=_native.name_of)
         return self
 
     @classmethod
@@ -81,47 +85,49 @@ class BestOfNLLM(FunctionCallingLLM):
     @llm_chat_callback()
     def chat(self, messages: Sequence[types.ChatMessage], **kwargs: Any) -> types.ChatResponse:
         """The best answer of n to a chat."""
-        return _native.best(self._config, self.llm.chat, messages, **kwargs)
+        return _native.best(self._config, lambda llm: llm.chat, messages, **kwargs)
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[types.ChatMessage], **kwargs: Any) -> types.ChatResponseGen:
         """The best answer of n to a chat, as one chunk."""
-        yield _native.chunk(_native.best(self._config, self.llm.chat, messages, **kwargs))
+        yield _native.chunk(_native.best(self._config, lambda llm: llm.chat, messages, **kwargs))
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[types.ChatMessage], **kwargs: Any) -> types.ChatResponse:
         """The best answer of n to a chat."""
-        return await _native.abest(self._config, self.llm.achat, messages, **kwargs)
+        return await _native.abest(self._config, lambda llm: llm.achat, messages, **kwargs)
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Any, **kwargs: Any) -> types.ChatResponseAsyncGen:
         """The best answer of n to a chat, as one chunk."""
-        return _native.achunk(self._config, self.llm.achat, messages, **kwargs)
+        return _native.achunk(self._config, lambda llm: llm.achat, messages, **kwargs)
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> types.CompletionResponse:
         """The best completion of n."""
-        return _native.best(self._config, self.llm.complete, prompt, formatted=formatted, **kwargs)
+        return _native.best(self._config, lambda llm: llm.complete, prompt, formatted=formatted, **kwargs)
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
         """The best completion of n, as one chunk."""
         kwargs["formatted"] = formatted
-        yield _native.chunk(_native.best(self._config, self.llm.complete, prompt, **kwargs))
+        yield _native.chunk(_native.best(self._config, lambda llm: llm.complete, prompt, **kwargs))
 
     @llm_completion_callback()
     async def acomplete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> types.CompletionResponse:
         """The best completion of n."""
-        return await _native.abest(self._config, self.llm.acomplete, prompt, formatted=formatted, **kwargs)
+        return await _native.abest(
+            self._config, lambda llm: llm.acomplete, prompt, formatted=formatted, **kwargs
+        )
 
     @llm_completion_callback()
     async def astream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> types.CompletionResponseAsyncGen:
         """The best completion of n, as one chunk."""
-        return _native.achunk(self._config, self.llm.acomplete, prompt, formatted=formatted, **kwargs)
+        return _native.achunk(self._config, lambda llm: llm.acomplete, prompt, formatted=formatted, **kwargs)
 
     def _calling(self) -> FunctionCallingLLM:
         if not isinstance(self.llm, FunctionCallingLLM):

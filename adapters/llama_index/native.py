@@ -15,7 +15,7 @@ from me2sdk.adapters.llama_index.messages import Asked, as_message, question
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import BestOfNResult
 
-__all__ = ["abest", "achunk", "best", "chunk", "prompt_settings"]
+__all__ = ["abest", "achunk", "best", "check", "chunk", "name_of", "prompt_settings"]
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 _PROMPT = ("prompt_tokens", "input_tokens", "prompt_token_count")
@@ -31,16 +31,22 @@ _PROMPT_SETTINGS = (
 )
 
 
-def best(config: WrapperConfig, call: Callable[..., R], asked: Asked, **kwargs: Any) -> R:
-    """The best of n answers of ``call(asked, **kwargs)``."""
-    return _chosen(*best_native(question(asked), lambda: _answered(call(asked, **kwargs)), config))
+def best(config: WrapperConfig, call: Callable[[LLM], Callable[..., R]], asked: Asked, **kwargs: Any) -> R:
+    """The best of n answers of ``call(llm)(asked, **kwargs)``."""
+
+    def ask(llm: LLM) -> Answered[R]:
+        return _answered(call(llm)(asked, **kwargs))
+
+    return _chosen(*best_native(question(asked), ask, config))
 
 
-async def abest(config: WrapperConfig, call: Callable[..., Awaitable[R]], asked: Asked, **kwargs: Any) -> R:
+async def abest(
+    config: WrapperConfig, call: Callable[[LLM], Callable[..., Awaitable[R]]], asked: Asked, **kwargs: Any
+) -> R:
     """`best` of an asynchronous call."""
 
-    async def ask() -> Answered[R]:
-        return _answered(await call(asked, **kwargs))
+    async def ask(llm: LLM) -> Answered[R]:
+        return _answered(await call(llm)(asked, **kwargs))
 
     return _chosen(*await abest_native(question(asked), ask, config))
 
@@ -52,7 +58,7 @@ def chunk(response: R) -> R:
 
 
 async def achunk(
-    config: WrapperConfig, call: Callable[..., Awaitable[R]], asked: Asked, **kwargs: Any
+    config: WrapperConfig, call: Callable[[LLM], Callable[..., Awaitable[R]]], asked: Asked, **kwargs: Any
 ) -> AsyncGenerator[R, None]:
     """`abest` as a stream of one chunk."""
     yield chunk(await abest(config, call, asked, **kwargs))
@@ -64,9 +70,24 @@ def prompt_settings(llm: Any) -> dict[str, Any]:
     Raises:
         ConfigurationError: ``llm`` is not an LLM.
     """
-    if not isinstance(llm, LLM):
-        raise ConfigurationError(f"llm must be a LlamaIndex LLM, not a {type(llm).__name__}.")
+    check(llm, "llm")
     return {name: getattr(llm, name) for name in _PROMPT_SETTINGS}
+
+
+def check(llm: Any, name: str) -> None:
+    """Refuse what is not an LLM.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if not isinstance(llm, LLM):
+        raise ConfigurationError(f"{name} must be a LlamaIndex LLM, not a {type(llm).__name__}.")
+
+
+def name_of(llm: LLM) -> str:
+    """What candidates and failures call an LLM."""
+    name = llm.metadata.model_name
+    return llm.class_name() if name == "unknown" else name
 
 
 def _chosen(result: BestOfNResult, best: R, arrived: list[R]) -> R:

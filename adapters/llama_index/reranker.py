@@ -16,18 +16,20 @@ __all__ = ["ReasoningReranker"]
 
 
 class ReasoningReranker(BaseNodePostprocessor):
-    """Orders nodes whose text is an answer to the query, best-reasoned first.
+    """Orders nodes whose text is an answer to the query, best first.
 
     A node's score becomes its reward, or None where it could not be scored. Empty nodes come last.
 
     Args:
-        scorer: as in `best_of_n`.
-        select: as in `best_of_n`.
+        scorer: as in `best_of_n`, and so are the next two.
+        select: how the best is chosen.
+        answer: what is compared.
         top_n: how many to keep, or None for all.
     """
 
     scorer: Any = Field(default="mini", exclude=True)
-    select: Select = "best"
+    select: Select = "auto"
+    answer: Any = Field(default="auto", exclude=True)
     top_n: int | None = Field(default=None, ge=1)
 
     @classmethod
@@ -42,7 +44,9 @@ class ReasoningReranker(BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         texts = [node.node.get_content(metadata_mode=MetadataMode.NONE) for node in nodes]
-        order = await aorder(
-            query_bundle.query_str if query_bundle else None, texts, self.scorer, self.select
-        )
-        return [NodeWithScore(node=nodes[place].node, score=reward) for place, reward in order[: self.top_n]]
+        query = query_bundle.query_str if query_bundle else None
+        order, _ = await aorder(query, texts, scorer=self.scorer, select=self.select, answer=self.answer)
+        return [
+            NodeWithScore(node=nodes[place].node, score=found and found.score)
+            for place, found in order[: self.top_n]
+        ]

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Any
 
-from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native
+from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native, with_model
 from me2sdk.adapters.openai_agents.responses import as_assistant, as_chat, is_cut_off
+from me2sdk.sampling import AnswerKey, Escalate, Stop
 from me2sdk.schema import Message, Select
 from me2sdk.scorers import Scorer
 
@@ -26,20 +27,25 @@ __all__ = ["BestOfNModel", "BestOfNProvider"]
 
 
 class BestOfNModel(Model):
-    """Asks ``model`` n times per turn and returns its best-reasoned answer, with the usage of all answers.
+    """Asks ``model`` n times per turn and returns its best answer, with the usage of all answers.
 
     If every request fails, the first error of the wrapped model is raised, so that retry policies still apply. A
     streamed turn yields the events of the chosen answer as the wrapped model sent them, after it is chosen.
 
     Args:
         model: a model of the SDK, or the name of one for OpenAI's chat completions.
-        n: answers to sample per turn.
-        scorer: as in `best_of_n`.
-        select: as in `best_of_n`.
+        n: answers to sample per turn, at most.
+        scorer: as in `best_of_n`, and so are the next six.
+        select: how the best is chosen.
+        answer: what is compared.
+        stop: when to stop before all are sampled.
+        min_confidence: below this the result says that it abstains.
+        escalate: the stronger model to ask where the choice is not sure, as ``model``, or an `Escalate` of one.
+        deadline: seconds for each turn, scoring included.
         max_concurrency: most requests in flight, per answer.
 
     Raises:
-        ConfigurationError: n is below 1.
+        ConfigurationError: a setting cannot work.
     """
 
     def __init__(
@@ -47,19 +53,31 @@ class BestOfNModel(Model):
         model: Model | str,
         *,
         n: int = 8,
-        scorer: str | Scorer = "mini",
-        select: Select = "best",
+        scorer: str | Scorer | None = "mini",
+        select: Select = "auto",
+        answer: AnswerKey = "auto",
+        stop: Stop = None,
+        min_confidence: float | None = None,
+        escalate: Escalate | Model | str | None = None,
+        deadline: float | None = None,
         max_concurrency: int = 16,
     ) -> None:
-        provider = OpenAIProvider(use_responses=False)
-        self.wrapped = provider.get_model(model) if isinstance(model, str) else model
-        name = str(getattr(self.wrapped, "model", type(self.wrapped).__name__))
+        self.wrapped = _model(model)
         self._config = WrapperConfig(
-            n=n, scorer=scorer, select=select, max_concurrency=max_concurrency, model=name
+            n=n,
+            scorer=scorer,
+            select=select,
+            answer=answer,
+            stop=stop,
+            min_confidence=min_confidence,
+            escalate=with_model(escalate, _model),
+            deadline=deadline,
+            max_concurrency=max_concurrency,
+            model=self.wrapped,
+            name_of=lambda model: str(getattr(model, "model", type(model).__name__)),
         )
-        # `__getattr__` is not called for these, which the base class defines.
-        for name in ("close", "get_retry_advice", "_cleanup_on_run_end"):
-            setattr(self, name, getattr(self.wrapped, name))
+        # `__getattr__` is not called for this, which the base class defines.
+        self.get_retry_advice = self.wrapped.get_retry_advice  # type: ignore[method-assign]
 
     def __getattr__(self, name: str) -> Any:
         """Other attributes are those of the wrapped model."""
@@ -67,12 +85,24 @@ class BestOfNModel(Model):
             raise AttributeError(name)
         return getattr(self.wrapped, name)
 
+    async def close(self) -> None:
+        """Close the wrapped model, and the stronger one."""
+        for model in self._models():
+            await model.close()
+
+    async def _cleanup_on_run_end(self, owner: object) -> None:
+        for model in self._models():
+            await model._cleanup_on_run_end(owner)
+
+    def _models(self) -> list[Model]:
+        return [self.wrapped, *([self._config.stronger] if self._config.stronger is not None else [])]
+
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         """Ask n times and return the best answer; called by the SDK."""
         question, limit = _read(args, kwargs)
 
-        async def ask() -> Answered[ModelResponse]:
-            response = await self.wrapped.get_response(*args, **kwargs)
+        async def ask(model: Model) -> Answered[ModelResponse]:
+            response = await model.get_response(*args, **kwargs)
             # The SDK drops the finish reason of chat completions.
             full = limit is not None and response.usage.output_tokens >= limit
             return _answered(response, response.output, response.usage, full or is_cut_off(response.output))
@@ -86,8 +116,8 @@ class BestOfNModel(Model):
         """The events of the best answer of n; called by the SDK."""
         question, _ = _read(args, kwargs)
 
-        async def ask() -> Answered[list[Any]]:
-            events: list[Any] = [event async for event in self.wrapped.stream_response(*args, **kwargs)]
+        async def ask(model: Model) -> Answered[list[Any]]:
+            events: list[Any] = [event async for event in model.stream_response(*args, **kwargs)]
             if not events or events[-1].type not in ("response.completed", "response.incomplete"):
                 raise ModelBehaviorError(f"The stream ended without a response: {events[-1:]}")
             end, cut = events[-1].response, events[-1].type == "response.incomplete"
@@ -122,6 +152,10 @@ class BestOfNProvider(ModelProvider):
 
 _COUNTS = tuple(ResponseUsage.model_fields)
 _SIGNATURE = inspect.signature(Model.get_response)
+
+
+def _model(given: Model | str) -> Model:
+    return OpenAIProvider(use_responses=False).get_model(given) if isinstance(given, str) else given
 
 
 def _total(usages: Iterable[Usage]) -> Usage:

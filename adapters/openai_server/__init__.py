@@ -10,7 +10,8 @@
 
 ``POST /v1/chat/completions`` (stream and not), ``/v1/score``, ``/v1/rerank``, ``/v1/embeddings`` (SGLang's form);
 ``GET /v1/models``, ``/healthz``, ``/healthz/live``, ``/metrics``. How an answer was chosen stands in its field
-``me2``: the reward, what all candidates cost, and with ``"me2": {"candidates": true}`` in the request all of them.
+``me2``: the reward, how sure it is, what all candidates cost, and with ``"me2": {"candidates": true}`` in the request
+all of them.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -9,8 +10,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from me2sdk.adapters.openai_server.errors import ApiError
 from me2sdk.schema import Message, Select
 
-__all__ = ["PARAMETERS", "ChatBody", "EmbeddingBody", "RerankBody", "ScoreBody", "parse"]
+__all__ = ["PARAMETERS", "ChatBody", "ChoiceHeaders", "EmbeddingBody", "RerankBody", "ScoreBody", "parse"]
 
+# The operator may also set a regular expression. One that a client sends could keep this process busy for hours.
+_ANSWERS = re.compile(r"auto|text|similar|json(:.+)?|tool_calls(:name)?")
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -34,6 +37,18 @@ def _check_tools(tools: list[Message]) -> list[Message]:
     return tools
 
 
+def _check_answer(answer: str) -> str:
+    if not _ANSWERS.fullmatch(answer):
+        raise ValueError(
+            "it is auto, text, similar, json, json:field.path, tool_calls or tool_calls:name; a regular expression can "
+            "only be set by the operator"
+        )
+    return answer
+
+
+_Answer = Annotated[str, AfterValidator(_check_answer)]
+_Confidence = Annotated[float, Field(gt=0, le=1)]
+_Stop = Literal["sure"] | Annotated[float, Field(ge=0.5, lt=1)]
 _Messages = Annotated[list[Message], Field(min_length=1), AfterValidator(_check_messages)]
 _Question = str | _Messages
 _Tools = Annotated[list[Message], AfterValidator(_check_tools)]
@@ -101,6 +116,11 @@ class ChatBody(Parameters):
     best_of: Annotated[int, Field(ge=1)] | None = None
     scorer: str | None = None
     select: Select | None = None
+    answer: _Answer | None = None
+    stop_sampling: _Stop | None = None
+    min_confidence: _Confidence | None = None
+    escalate: str | None = None
+    deadline: Annotated[float, Field(gt=0)] | None = None
     me2: _Me2 | None = None
     # OpenAI keeps these with stored completions. Nothing is stored here, so they are ignored.
     metadata: dict[str, Any] | None = None
@@ -124,9 +144,22 @@ class RerankBody(_Strict):
     documents: Annotated[list[str | Message], Field(min_length=1)] | None = None
     model: str | None = None
     scorer: str | None = None
-    select: Select = "best"
+    select: Select | None = None
+    answer: _Answer | None = None
+    min_confidence: _Confidence | None = None
     top_n: Annotated[int, Field(ge=1)] | None = None
     return_documents: bool = False
+
+
+class ChoiceHeaders(BaseModel):
+    """Headers that say how to choose."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    select: Select | None = Field(default=None, alias="x-me2-select")
+    answer: _Answer | None = Field(default=None, alias="x-me2-answer")
+    stop_sampling: _Stop | None = Field(default=None, alias="x-me2-stop-sampling")
+    min_confidence: _Confidence | None = Field(default=None, alias="x-me2-min-confidence")
 
 
 class EmbeddingBody(BaseModel):
@@ -141,7 +174,7 @@ class EmbeddingBody(BaseModel):
 
 
 def parse(kind: type[_Body], value: dict[str, Any]) -> _Body:
-    """Read a body.
+    """Read a body, or headers.
 
     Raises:
         ApiError: a field is missing, wrong or unknown; the message names it.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from typing import Any, cast, get_args
+from dataclasses import dataclass, replace
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from me2sdk.adapters.openai_server.bodies import PARAMETERS, ChatBody, parse
+from me2sdk.adapters.openai_server.choices import choice_headers, selection
 from me2sdk.adapters.openai_server.core import Core
 from me2sdk.adapters.openai_server.errors import ApiError
 from me2sdk.adapters.openai_server.http import in_time
@@ -19,12 +20,13 @@ from me2sdk.adapters.openai_server.wire import ChatAnswer, chunks, completion
 from me2sdk.errors import GenerationError, ScoringError
 from me2sdk.llm import LLM
 from me2sdk.sampling import SelectionConfig, sample
-from me2sdk.schema import Message, Select
+from me2sdk.schema import Message, Usage
 
 __all__ = ["chat"]
 
 _SCORING_SHARE = 0.1  # of a request's time, for what follows the sampling
 _MAX_SCORING_SECONDS = 5.0
+_SOON = 1e-3
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,12 @@ class _Plan:
     choices: int
     show_all: bool
     params: dict[str, Any]
+
+    @property
+    def usage(self) -> Usage:
+        """What the request has used so far."""
+        stronger = self.selection.escalate
+        return self.llm.usage + (stronger.usage if isinstance(stronger, LLM) else Usage())
 
 
 async def chat(core: Core, headers: Headers, value: dict[str, Any], ends: float) -> Response:
@@ -55,7 +63,8 @@ async def chat(core: Core, headers: Headers, value: dict[str, Any], ends: float)
     body = parse(ChatBody, value)
     plan = _plan(core, headers, body)
     if not body.stream:
-        return JsonResponse(completion(await _answer(core, plan, ends)))
+        answer = await _answer(core, plan, ends)
+        return JsonResponse(completion(answer), headers=choice_headers(answer.result))
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     events = _events(core, plan, ends, include_usage)
     # An error before the first comment is due still gets its own HTTP status.
@@ -78,16 +87,17 @@ async def _events(core: Core, plan: _Plan, ends: float, include_usage: bool) -> 
 async def _answer(core: Core, plan: _Plan, ends: float) -> ChatAnswer:
     await core.ready()
     left = ends - asyncio.get_running_loop().time()
-    deadline = left - min(_MAX_SCORING_SECONDS, _SCORING_SHARE * left)
-    params = {**plan.params, "deadline": deadline}
+    left = max(_SOON, left - min(_MAX_SCORING_SECONDS, _SCORING_SHARE * left))
+    asked = plan.selection.deadline
+    chosen = replace(plan.selection, deadline=left if asked is None else min(asked, left))
     try:
-        result, generations = await sample(plan.llm, plan.messages, plan.selection, params)
+        result, generations = await sample(plan.llm, plan.messages, chosen, plan.params)
     except (GenerationError, ScoringError) as error:
         if error.partial is not None:
             core.metrics.count_candidates(error.partial)
         raise
     finally:
-        core.metrics.count_usage(plan.llm.usage)
+        core.metrics.count_usage(plan.usage)
     core.metrics.count_candidates(result)
     return ChatAnswer(plan.name, plan.selection.n, plan.choices, plan.show_all, result, generations)
 
@@ -114,17 +124,12 @@ def _plan(core: Core, headers: Headers, body: ChatBody) -> _Plan:
         raise ApiError(
             400, f"n is how many of the {n} candidates to return, so it cannot be {choices}.", param="n"
         )
-    selection = SelectionConfig(
-        n=n,
-        scorer=core.chosen(body.scorer, headers),
-        select=body.select or _select(headers) or config.select,
-    )
     given = body.model_dump(include=set(PARAMETERS), exclude_none=True)
     return _Plan(
         name=name,
         llm=llm,
         messages=body.messages,
-        selection=selection,
+        selection=selection(core, headers, body, n=n, model=name),
         choices=choices,
         show_all=body.me2.candidates if body.me2 else headers.get("x-me2-candidates", "").lower() == "all",
         params={**given, **extra},
@@ -139,10 +144,3 @@ def _count(headers: Headers, body: ChatBody) -> tuple[int | None, str]:
     if not (header.isascii() and header.isdigit() and 0 < len(header) < 10 and int(header) > 0):
         raise ApiError(400, "x-me2-n is a number of candidates, at least 1.", param="x-me2-n")
     return int(header), "x-me2-n"
-
-
-def _select(headers: Headers) -> Select | None:
-    header = headers.get("x-me2-select")
-    if header is not None and header not in get_args(Select):
-        raise ApiError(400, f"x-me2-select is one of {', '.join(get_args(Select))}.", param="x-me2-select")
-    return cast("Select | None", header)

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from me2sdk.llm import Budget
+from me2sdk.sampling import SelectionConfig
 from me2sdk.schema import Select
 
 __all__ = ["ServerConfig", "own_name"]
@@ -60,7 +61,11 @@ class ServerConfig(BaseModel):
             objects with ``score``. The first is the default. All of them are loaded at the start.
         n: candidates per request, if it does not say.
         max_n: most candidates that a request may ask for.
-        select: how the best is chosen, if a request does not say; see `best_of_n`.
+        select: how the best is chosen, if a request does not say; see `best_of_n`, also for the next three.
+        answer: what is compared, if a request does not say.
+        stop: when to stop before all are sampled, if a request does not say and its answers can be counted.
+        min_confidence: below this a response says that it abstains, if the request does not say.
+        escalate: name of the served model to ask where the choice is not sure, if a request does not say.
         params: parameters of every upstream call, as LiteLLM takes them: ``api_base``, ``api_key``, ``temperature``, …
             Parameters of OpenAI's chat API in a request override them.
         allow_params: names of further parameters that requests may set, such as ``top_k``. Names that would redirect
@@ -92,7 +97,11 @@ class ServerConfig(BaseModel):
     scorers: Annotated[dict[str, Any], BeforeValidator(_by_name), Field(min_length=1)] = {"mini": "mini"}
     n: _Count = 8
     max_n: _Count = 64
-    select: Select = "best"
+    select: Select = "auto"
+    answer: Any = "auto"
+    stop: Any = None
+    min_confidence: float | None = None
+    escalate: str | None = None
     params: dict[str, Any] = Field(default={}, repr=False)
     allow_params: frozenset[str] = frozenset()
     budget: Budget | None = None
@@ -131,4 +140,20 @@ class ServerConfig(BaseModel):
     def _check_n(self) -> ServerConfig:
         if self.n > self.max_n:
             raise ValueError(f"n is {self.n}, more than max_n, which is {self.max_n}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> ServerConfig:
+        if self.escalate is not None and self.escalate not in self.models:
+            raise ValueError(
+                f"escalate is {self.escalate!r}, and the models are {', '.join(self.models) or 'none'}"
+            )
+        SelectionConfig(
+            n=self.n,
+            select=self.select,
+            answer=self.answer,
+            stop=self.stop,
+            min_confidence=self.min_confidence,
+            escalate=self.escalate,
+        )
         return self

@@ -78,7 +78,8 @@ def api_error(error: Exception) -> ApiError:
 
 def _generation_error(error: GenerationError) -> ApiError:
     """If every candidate failed in the same way, that is the response; otherwise the upstream is at fault."""
-    failures = error.partial.failures if error.partial else ()
+    told = error.partial.failures if error.partial else ()
+    failures = [failure for failure in told if failure.index is not None]
     statuses = {failure.status for failure in failures} or {error.status}
     names: set[str | None] = {failure.error for failure in failures} or {error.error_type}
     status = statuses.pop() if len(statuses) == 1 else None

@@ -69,7 +69,7 @@ class Metrics:
         outcomes = {
             "scored": scored,
             "unscored": len(result.candidates) - scored,
-            "failed": sum(failure.stage != "score" for failure in result.failures),
+            "failed": sum(failure.stage in ("generate", "read") for failure in result.failures),
         }
         for outcome, count in outcomes.items():
             self._candidates.labels(outcome).inc(count)

@@ -8,7 +8,9 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from me2sdk.adapters._shared import choice
 from me2sdk.adapters.openai_server.bodies import EmbeddingBody, RerankBody, ScoreBody, parse
+from me2sdk.adapters.openai_server.choices import choice_headers, settings
 from me2sdk.adapters.openai_server.core import Core
 from me2sdk.adapters.openai_server.errors import ApiError
 from me2sdk.adapters.openai_server.responses import JsonResponse
@@ -47,15 +49,17 @@ async def rerank(core: Core, headers: Headers, value: dict[str, Any], ends: floa
     scorer = core.chosen(
         body.model if body.scorer is None and body.model in core.scorers else body.scorer, headers
     )
+    chosen = settings(core, headers, body)
     read = _traces(core, name, [_document(item) for item in items], question, skip=True)
     await core.ready()
-    result = await arerank(question, read, scorer=scorer, select=body.select)
+    result = await arerank(question, read, scorer=scorer, **chosen)
     core.metrics.count_candidates(result)
     results = [
         {
             "index": candidate.index,
             "relevance_score": candidate.score,
             "answer": candidate.answer,
+            "confidence": candidate.confidence,
             "truncated": candidate.trace.truncated,
             **({"document": _shown(items[candidate.index])} if body.return_documents else {}),
         }
@@ -66,9 +70,11 @@ async def rerank(core: Core, headers: Headers, value: dict[str, Any], ends: floa
             "id": f"rerank-{uuid.uuid4().hex}",
             "model": scorer.name,
             "select": result.select,
+            **choice(result),
             "results": results,
             "failures": failures(result),
-        }
+        },
+        headers=choice_headers(result),
     )
 
 
@@ -105,7 +111,7 @@ async def embeddings(core: Core, headers: Headers, value: dict[str, Any], ends: 
 def _traces(
     core: Core, name: str, items: list[str | Message], question: Question | None, skip: bool = False
 ) -> list[Any]:
-    """The traces in a body. ``skip`` keeps those that cannot be read as they are."""
+    """The traces in a body. ``skip`` keeps messages as they are, since they may call tools, and what cannot be read."""
     config = core.config
     if len(items) > config.max_traces:
         raise _too_many(core, name, len(items))
@@ -125,7 +131,7 @@ def _traces(
             continue
         if len(trace.reasoning) + len(trace.response or "") > 2 * config.max_trace_characters:
             raise _too_long(core, name, index)
-        traces.append(trace)
+        traces.append(item if skip and isinstance(item, dict) else trace)
     return traces
 
 

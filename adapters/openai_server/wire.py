@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from me2sdk.adapters._shared import choice
 from me2sdk.llm import Generation
 from me2sdk.schema import BestOfNResult, Candidate, Message, RerankResult, Usage
 
@@ -25,7 +26,7 @@ class ChatAnswer:
 
     Attributes:
         model: the name that the client knows.
-        n: candidates asked for.
+        n: candidates to ask for at most.
         choices: how many of the best the client wants.
         show_all: whether it wants to see all candidates.
         result: the candidates, best first.
@@ -86,6 +87,7 @@ class ChatAnswer:
             "reward": result.best.score,
             "scorer": result.scorer,
             "select": result.select,
+            **choice(result),
             "seconds": round(result.seconds, 3),
             "usage": _usage(result.usage),
         }
@@ -99,6 +101,7 @@ class ChatAnswer:
             "index": candidate.index,
             "reward": candidate.score,
             "answer": candidate.answer,
+            "confidence": candidate.confidence,
             "message": self.message(candidate),
             "finish_reason": candidate.finish_reason,
             "truncated": candidate.trace.truncated,
@@ -125,7 +128,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
 
 
 def failures(result: RerankResult) -> list[dict[str, Any]]:
-    """What failed, without the upstream's messages, which may hold addresses."""
+    """What failed, without messages, which may hold addresses. The index is None where it concerns all candidates."""
     return [
         {
             "index": failure.index,

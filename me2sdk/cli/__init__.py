@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Return the answer that was reasoned best.",
     epilog="Exit codes: 0 all done; 1 failed; 2 wrong usage or settings; 3 done, but some lines or candidates failed; "
-    "130 interrupted.",
+    "4 done, but less sure than --min-confidence asks; 130 interrupted.",
 )
 app.command()(rerank.ask)
 app.command("rerank")(rerank.rerank_file)

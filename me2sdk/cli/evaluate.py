@@ -30,7 +30,7 @@ from me2sdk.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from me2sdk.train.evaluate import EvaluationFailure
+    from me2sdk.train.evaluate import BestOfNReport, EvaluationFailure
 
 Api = Annotated[
     Literal["sglang", "vllm", "tei"], typer.Option(help="Protocol of the server, for a scorer that is a URL.")
@@ -109,7 +109,7 @@ def bon(
     scorer: Scorers = None,
     plot: Annotated[
         Path | None,
-        typer.Option("--png", "--plot", help="Draw the curves here (.png, .svg or .pdf)."),
+        typer.Option("--png", "--plot", help="Draw the curves and the confidence here (.png, .svg or .pdf)."),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the curves here, in long form.")] = None,
     output: Output = None,
@@ -118,8 +118,8 @@ def bon(
     max_tokens: MaxTokens = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how often the best-scored of N candidates is right, for N = 1, 2, 4, …"""
-    from me2sdk.train.evaluate import WITHIN, evaluate_best_of_n, plot_best_of_n, read_candidates
+    """Measure how often the chosen of N candidates is right, how sure that is, and what stopping early saves."""
+    from me2sdk.train.evaluate import evaluate_best_of_n, plot_best_of_n, read_candidates
 
     with (
         _scorers(scorer or ["mini"], api, quantization, max_tokens) as scorers,
@@ -129,17 +129,7 @@ def bon(
     if as_json:
         emit(report.model_dump_json())
     else:
-        fewest, most = report.candidates
-        title = (
-            f"{report.questions} questions, {fewest}{f' to {most}' if most > fewest else ''} candidates each"
-        )
-        out().print(_table(report.table(), title))
-        if WITHIN in report.models:
-            out().print(_table(report.table(WITHIN), f"within each of {len(report.models) - 2} models"))
-        if any(not row.exact for row in report.rows):
-            out().print(
-                "Votes among more than 2,000 subsets are the mean over 2,000 random ones.", style="dim"
-            )
+        _print_best_of_n(report)
         if report.undecided:
             note(f"{report.undecided} answers could not be compared with the reference and count as wrong.")
         _report_truncated(report.truncated, "candidates")
@@ -150,6 +140,33 @@ def bon(
         plot_best_of_n(report, plot)
         note(f"wrote {plot}")
     _end(report.failures, any(report.scored.values()))
+
+
+def _print_best_of_n(report: BestOfNReport) -> None:
+    from me2sdk.train.evaluate import WITHIN
+
+    fewest, most = report.candidates
+    title = f"{report.questions} questions, {fewest}{f' to {most}' if most > fewest else ''} candidates each"
+    out().print(_table(report.table(), title))
+    groups = {"": ""}
+    if WITHIN in report.models:
+        groups[WITHIN] = f"within each of {len(report.models) - 2} models"
+        out().print(_table(report.table(WITHIN), groups[WITHIN]))
+    if any(not row.exact for row in report.rows):
+        out().print(
+            "Where there are too many subsets to count, votes are the mean over 2,000 random ones, and auto over "
+            f"{report.draws}.",
+            style="dim",
+        )
+    for one in (one for one in report.calibrations if one.model in groups):
+        what = _joined(f"confidence of {one.method}", groups[one.model])
+        if one.questions:
+            out().print(_table(one.table(), f"{what}: {one}"))
+        if one.unknown:
+            out().print(f"{what}: none for {one.unknown}, whose answers could not be compared", style="dim")
+    for model, which in groups.items():
+        if rows := report.stopping_table(model):
+            out().print(_table(rows, _joined("stopping before all candidates", which)))
 
 
 def dag(
@@ -236,6 +253,10 @@ def _table(rows: list[dict[str, str]], title: str) -> Table:
     for row in rows:
         table.add_row(*(Text(row.get(head, "")) for head in heads))
     return table
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(filter(None, parts))
 
 
 def _transposed(rows: list[dict[str, str]], head: str) -> list[dict[str, str]]:

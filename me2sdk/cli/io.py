@@ -25,6 +25,7 @@ from rich.text import Text
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 
 if TYPE_CHECKING:
+    from me2sdk.sampling import Decision
     from me2sdk.schema import Candidate, RerankResult
     from me2sdk.train.progress import OnProgress, Progress as ProgressNews
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 FAILED = 1
 USAGE = 2
 PARTIAL = 3
+ABSTAINED = 4
 
 err = Console(stderr=True)
 
@@ -130,34 +132,49 @@ def parse_record(line: str) -> dict[str, Any]:
     return record
 
 
+def percent(share: float | None) -> str:
+    """A chance as text; one that is not quite 0 or 1 does not read as if it were."""
+    if share is None:
+        return "–"
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
 def candidates_table(
-    result: RerankResult,
-    correct: dict[int, bool] | None = None,
-    title: str | None = None,
-    answers: dict[int, str | None] | None = None,
+    result: RerankResult | Decision, correct: dict[int, bool] | None = None, title: str | None = None
 ) -> Table:
     """A table of candidates, best first: rank, reward, length in characters, answer.
+
+    Where answers were compared, the first candidate of each answer also shows its votes, and how likely it is right.
 
     Args:
         result: the candidates.
         correct: whether an answer is right, by the candidate's index.
         title: a title.
-        answers: answers to show in place of the stated ones, by the candidate's index.
     """
     table = Table(title=Text(title) if title else None, title_justify="left", title_style="bold")
     for name in ("rank", "reward", "length"):
         table.add_column(name, justify="right")
     table.add_column("answer", overflow="fold")
+    answers = {answer.best: answer for answer in result.answers}
+    with_confidence = any(answer.confidence is not None for answer in result.answers)
+    if answers:
+        table.add_column("votes", justify="right")
+    if with_confidence:
+        table.add_column("confidence", justify="right")
     if correct:
         table.add_column("")
     with_model = len({candidate.model for candidate in result.candidates}) > 1
     if with_model:
         table.add_column("model")
     for rank, candidate in enumerate(result.candidates, start=1):
-        row = [
-            Text(str(rank)),
-            *map(Text, _cells(candidate, answers[candidate.index] if answers else candidate.answer)),
-        ]
+        row = [Text(str(rank)), *map(Text, _cells(candidate))]
+        answer = answers.get(candidate.index)
+        if answers:
+            row.append(Text(str(answer.votes) if answer else ""))
+        if with_confidence:
+            row.append(Text(percent(answer.confidence) if answer else ""))
         if correct:
             right = correct.get(candidate.index)
             row.append(Text("right" if right else "wrong", style="green" if right else "red"))
@@ -167,14 +184,30 @@ def candidates_table(
     return table
 
 
-def _cells(candidate: Candidate, answer: str | None) -> tuple[str, str, str]:
+def _cells(candidate: Candidate) -> tuple[str, str, str]:
     reward = "–" if candidate.score is None else f"{candidate.score:+.2f}"
     note = " (cut off)" if candidate.trace.truncated else ""
     if candidate.refusal is not None:
         note = " (refused)"
-    answer = answer or "–"
-    return (
-        reward,
-        str(len(candidate.trace.reasoning)),
-        (answer if len(answer) <= 60 else answer[:59] + "…") + note,
-    )
+    return reward, str(len(candidate.trace.reasoning)), shorten(candidate.answer or "–", 60) + note
+
+
+def shorten(text: str, most: int) -> str:
+    """A text in one line of at most ``most`` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def outcome(result: RerankResult) -> str:
+    """In one line: the answer that was chosen, its votes, how sure that is, and by what it was chosen."""
+    if not result.candidates:
+        return "no candidate could be read"
+    chosen = next((answer for answer in result.answers if answer.best == result.best.index), None)
+    if chosen is None:
+        return f"chosen by {result.chosen_by}, confidence not known"
+    votes = f"{chosen.votes} of {sum(answer.votes for answer in result.answers)} votes"
+    total = sum(answer.weight for answer in result.answers)
+    if chosen.weight != chosen.votes:
+        votes += f" (weight {chosen.weight:.1f} of {total:.1f})"
+    sure = "not known" if result.confidence is None else percent(result.confidence)
+    return f"answer {shorten(chosen.text, 60)}: {votes}, confidence {sure}, chosen by {result.chosen_by}"

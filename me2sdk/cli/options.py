@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from me2sdk._choices import Select as SelectName
+from me2sdk.errors import ConfigurationError
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Estimate calls, tokens and cost; ask no model and write nothing.")
@@ -43,6 +46,47 @@ Scorers = Annotated[
 Quantization = Annotated[
     Literal["int8", "nf4"] | None, typer.Option(help="For scorers that are folders or hub names.")
 ]
+
+# Choosing among candidates.
+ScorerOrNone = Annotated[
+    str, typer.Option("--scorer", help=f"{SCORER_NAMES}; none chooses by agreement alone.")
+]
+Select = Annotated[
+    SelectName,
+    typer.Option(
+        help="auto: the answer that most candidates give, equal votes by reward, free text by nearness to the others. "
+        "best: the highest reward. vote: the most frequent answer. weighted_vote: the same, a vote counting from 1 for "
+        "the lowest reward to 1.5 for the highest."
+    ),
+]
+Answer = Annotated[
+    str,
+    typer.Option(
+        help="What is compared: auto for the final answer that is stated, text for the whole response, json for its "
+        "last JSON value or json:field.path for a part of it, tool_calls or tool_calls:name, a regular expression "
+        "(its last match, of that the first group), similar for free text, or none."
+    ),
+]
+MinConfidence = Annotated[
+    float | None,
+    typer.Option(help="Abstain, with exit code 4, below this chance of being right; above 0 and at most 1."),
+]
+
+
+def read_stop(given: str | None) -> float | Literal["sure"] | None:
+    """What ``--stop`` says.
+
+    Raises:
+        ConfigurationError: it is neither a number nor "sure".
+    """
+    if given is None:
+        return None
+    if given == "sure":
+        return "sure"
+    try:
+        return float(given)
+    except ValueError:
+        raise ConfigurationError(f"--stop is a chance such as 0.95, or sure; it is {given!r}.") from None
 
 
 def shipped_config(names: str) -> Any:

@@ -8,9 +8,18 @@ from typing import Annotated
 
 import typer
 
-from me2sdk._choices import Select
 from me2sdk.cli.io import note
-from me2sdk.cli.options import SCORER_NAMES, ApiBase, BudgetTokens, BudgetUsd, Cache, Quantization
+from me2sdk.cli.options import (
+    SCORER_NAMES,
+    Answer,
+    ApiBase,
+    BudgetTokens,
+    BudgetUsd,
+    Cache,
+    Quantization,
+    Select,
+    read_stop,
+)
 from me2sdk.errors import ConfigurationError
 
 _NAMED = re.compile(r"([\w.:/@+-]*?[\w.@+-])=(.+)", re.DOTALL)
@@ -38,9 +47,28 @@ def serve(
     quantization: Quantization = None,
     n: Annotated[int, typer.Option("-n", "--n", help="Candidates per request, if it does not say.")] = 8,
     max_n: Annotated[int, typer.Option(help="Most candidates a request may ask for.")] = 64,
-    select: Annotated[
-        Select, typer.Option(help="How the best is chosen, if a request does not say.")
-    ] = "best",
+    select: Select = "auto",
+    answer: Answer = "auto",
+    stop: Annotated[
+        str | None,
+        typer.Option(
+            help="Stop before all are sampled: at this chance that the leading answer would still lead at the end, "
+            "such as 0.95, or sure where nothing can change it."
+        ),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            help="Say that a response abstains below this chance of being right; above 0 and at most 1."
+        ),
+    ] = None,
+    escalate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Served model that is asked once where the confidence is below --min-confidence (0.8 without it).",
+        ),
+    ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Sampling temperature, if a request does not say.")
     ] = None,
@@ -74,7 +102,10 @@ def serve(
         bool, typer.Option("--access-log", help="Log each request on standard error.")
     ] = False,
 ) -> None:
-    """Serve an OpenAI-compatible API that answers with the best of n candidates, until SIGTERM or Ctrl-C."""
+    """Serve an OpenAI-compatible API that answers with the best of n candidates, until SIGTERM or Ctrl-C.
+
+    How many candidates there are and how the best is chosen is what these options say where a request does not.
+    """
     try:
         from me2sdk.adapters import openai_server
     except ImportError as error:
@@ -97,6 +128,10 @@ def serve(
             n=n,
             max_n=max_n,
             select=select,
+            answer=None if answer == "none" else answer,
+            stop=read_stop(stop),
+            min_confidence=min_confidence,
+            escalate=escalate,
             params={name: value for name, value in params.items() if value is not None},
             allow_params=frozenset(allow_param or ()),
             budget=Budget(usd=budget_usd, tokens=budget_tokens) if limited else None,
@@ -139,4 +174,4 @@ def _first(error: ValueError) -> str:
         return str(error)
     first = details(include_input=False, include_url=False)[0]
     field = " ".join(str(part) for part in first["loc"]).replace("_", " ") or "settings"
-    return f"{field}: {first['msg'].removeprefix('Value error, ')}."
+    return f"{field}: {first['msg'].removeprefix('Value error, ').rstrip('.')}."

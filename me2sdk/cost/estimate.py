@@ -17,7 +17,7 @@ from me2sdk.cost.simulated_model import Lengths, SimulatedModel
 from me2sdk.errors import ConfigurationError
 from me2sdk.judge import ajudge_pair, arank_traces, expected_comparisons, judge_pair, rank_traces
 from me2sdk.llm import LLM, Model, TokenCounter, check_options, dry_run, open_llm
-from me2sdk.sampling import best_of_n
+from me2sdk.sampling import Tally, best_of_n, escalation, next_wave, open_stronger, split_stop
 from me2sdk.schema import Question, Usage
 
 __all__ = ["CostEstimate", "Verb", "estimate_cost"]
@@ -31,6 +31,7 @@ _VERBS: dict[str, Callable[..., Any]] = {
     "judge_pair": judge_pair,
     "rank_traces": rank_traces,
 }
+_DEFAULT_N: int = inspect.signature(best_of_n).parameters["n"].default
 _WRITES = {
     "best_of_n": "answer",
     "parse_dag": "annotation",
@@ -39,7 +40,7 @@ _WRITES = {
 }
 # These change nothing that is counted, or are the caller's own code, which a dry run must not call.
 _LEFT_OUT = frozenset(
-    ("max_concurrency", "timeout", "on_step", "on_candidate", "scorer", "select", "min_candidates")
+    "max_concurrency timeout on_step on_candidate scorer select answer min_candidates deadline".split()
 )
 
 
@@ -53,6 +54,8 @@ class CostEstimate(BaseModel):
         completion_tokens: tokens received.
         cost: US dollars, or None where a price is not known.
         models: the models that the calls go to.
+        least: where ``stop`` may end the sampling or ``escalate`` may ask a stronger model, the least that the job will
+            take; the other figures are then the most. None where there is no such range.
 
     Example:
         ```python
@@ -71,14 +74,31 @@ class CostEstimate(BaseModel):
     completion_tokens: int = Field(ge=0)
     cost: float | None = Field(default=None, ge=0)
     models: tuple[str, ...] = ()
+    least: CostEstimate | None = None
 
     def __str__(self) -> str:
-        calls = f"about {self.calls:,} {'call' if self.calls == 1 else 'calls'}" if self.calls else "no calls"
+        low = self.least or self
+        calls = "no calls"
+        if self.calls:
+            calls = f"about {_range(low.calls, self.calls, _whole)} {'call' if self.calls == 1 else 'calls'}"
         cached = f" and {self.cached_calls:,} answers from the cache" if self.cached_calls else ""
-        tokens = f"{_short(self.prompt_tokens)} tokens in and {_short(self.completion_tokens)} out"
+        sent = _range(low.prompt_tokens, self.prompt_tokens, _short)
+        received = _range(low.completion_tokens, self.completion_tokens, _short)
         names = f" with {', '.join(self.models)}" if self.models else ""
-        cost = "at a price that is not known" if self.cost is None else f"about {_dollars(self.cost)}"
-        return f"{calls}{cached}, {tokens}, {cost}{names}"
+        cost = "at a price that is not known"
+        if self.cost is not None and low.cost is not None:
+            cost = f"about {_range(low.cost, self.cost, _dollars)}"
+        return f"{calls}{cached}, {sent} tokens in and {received} out, {cost}{names}"
+
+    def _plus(self, other: CostEstimate) -> CostEstimate:
+        return CostEstimate(
+            calls=self.calls + other.calls,
+            cached_calls=self.cached_calls + other.cached_calls,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cost=None if self.cost is None or other.cost is None else self.cost + other.cost,
+            models=tuple(dict.fromkeys((*self.models, *other.models))),
+        )
 
 
 def estimate_cost(
@@ -101,7 +121,8 @@ def estimate_cost(
 
     Prompts are counted in OpenAI's cl100k tokens; those of another model differ by some percent. Prompt-caching
     discounts are ignored. In `rank_traces` the number of comparisons depends on the verdicts, and the mean over all
-    orders is given; a single job may take a fifth more or less.
+    orders is given; a single job may take a fifth more or less. With ``stop`` or ``escalate`` of `best_of_n` the most
+    is given, and ``.least`` beside it.
 
     Args:
         verb: "best_of_n", "parse_dag", "judge_pair" or "rank_traces".
@@ -148,7 +169,21 @@ def estimate_cost(
         if verb != "parse_dag":
             raise ConfigurationError(f"{verb} needs a model. Pass model=….")
         return CostEstimate(calls=0, prompt_tokens=0, completion_tokens=0, cost=0.0)
-    return run_sync(_estimate(verb, items, model, question, lengths, agreement, cache, options))
+    plan = _Plan(verb, items, question, lengths, agreement, cache)
+    return run_sync(
+        _estimate_range(plan, model, options) if verb == "best_of_n" else _estimate(plan, model, options)
+    )
+
+
+class _Plan(NamedTuple):
+    """What is to be estimated, apart from the model and the options."""
+
+    verb: str
+    items: Any
+    question: Question | None
+    lengths: Lengths
+    agreement: float
+    cache: Any
 
 
 class _Amount(NamedTuple):
@@ -191,16 +226,32 @@ class _Job(NamedTuple):
     options: Mapping[str, Any]
 
 
-async def _estimate(
-    verb: str,
-    items: Any,
-    model: Model | LLM,
-    question: Question | None,
-    lengths: Lengths,
-    agreement: float,
-    cache: Any,
-    options: Mapping[str, Any],
-) -> CostEstimate:
+async def _estimate_range(plan: _Plan, model: Model | LLM, options: Mapping[str, Any]) -> CostEstimate:
+    """Of `best_of_n`: the most it takes and, where ``stop`` or ``escalate`` leave it open, the least."""
+    options = dict(options)
+    stop = split_stop(options.pop("stop", None), options)
+    stronger = escalation(options.pop("escalate", None), options.pop("min_confidence", None))
+    most = await _estimate(plan, model, options)
+    if stop is None and stronger is None:
+        return most
+    least = most
+    if stop is not None:
+        n = options.get("n", _DEFAULT_N)
+        fewest = 1 if callable(stop) else next_wave(stop, Tally(), n)
+        least = await _estimate(plan, model, {**options, "n": fewest})
+    if stronger is not None:
+        llm = open_llm(model, verb=plan.verb, budget=None, cache=None)
+        strong, sent = open_stronger(
+            llm, stronger, {k: v for k, v in options.items() if k not in ("n", "budget")}
+        )
+        # An `LLM` has a cache of its own; the plan's is that of the weaker model.
+        plan = plan._replace(cache=None)
+        most = most._plus(await _estimate(plan, strong, {**sent, "n": stronger.n}))
+    return most.model_copy(update={"least": least})
+
+
+async def _estimate(plan: _Plan, model: Model | LLM, options: Mapping[str, Any]) -> CostEstimate:
+    verb, items, question, lengths, agreement, cache = plan
     kept = {name: value for name, value in options.items() if name not in _LEFT_OUT}
     llm = open_llm(model, verb=verb, budget=kept.pop("budget", None), cache=cache)
     # Where judges agree all repeats are asked for; otherwise early_stop ends after the first.
@@ -228,7 +279,7 @@ async def _estimate(
 
 async def _best_of_n(job: _Job) -> _Amount:
     options = dict(job.options)
-    n = options.pop("n", inspect.signature(best_of_n).parameters["n"].default)
+    n = options.pop("n", _DEFAULT_N)
     for one in _questions(job.items):
         async for _ in job.llm.asample(one, n, **options):
             pass
@@ -314,6 +365,14 @@ def _groups(items: Any) -> Sequence[Any]:
     if not isinstance(items, (list, tuple)):
         raise ConfigurationError(f"items is a list of traces, or of such lists, not {type(items).__name__}.")
     return items if all(isinstance(item, (list, tuple)) for item in items) else [items]
+
+
+def _range(low: float, high: float, show: Callable[[Any], str]) -> str:
+    return show(high) if show(low) == show(high) else f"{show(low)} to {show(high)}"
+
+
+def _whole(count: int) -> str:
+    return f"{count:,}"
 
 
 def _short(count: int) -> str:

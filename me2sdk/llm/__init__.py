@@ -14,7 +14,7 @@ from me2sdk.llm.door import (
 from me2sdk.llm.dry_run import dry_run as dry_run
 from me2sdk.llm.redaction import redact as redact, without_secrets as without_secrets
 from me2sdk.llm.request import check_options as check_options
-from me2sdk.llm.targets import Model
+from me2sdk.llm.targets import Model, Router
 from me2sdk.llm.tokens import TokenCounter as TokenCounter, estimate_tokens as estimate_tokens
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Budget",
     "Generation",
     "Model",
+    "Router",
 ]
 
 for _public in (LLM, Budget, Generation):

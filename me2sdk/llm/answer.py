@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from me2sdk import traces
 from me2sdk.llm.tokens import estimate_tokens
-from me2sdk.schema import Message, Usage
+from me2sdk.schema import Certainty, Message, Usage
 
 __all__ = ["Generation"]
+
+_LOGPROBS = "logprobs"
 
 
 class Generation(BaseModel):
@@ -25,6 +27,8 @@ class Generation(BaseModel):
         model: the model that wrote it.
         finish_reason: why it stopped ("stop", "length", ...), or None. Where LiteLLM calls an answer finished that
             its provider calls cut off or refused, it is the provider's own word ("abort", "error", "refusal").
+        certainty: how sure the model was of it, or None where ``logprobs`` were not asked for or did not come. They
+            are not kept themselves.
         usage: tokens and cost of this answer; None where one call brought several answers, since providers
             report their total alone (`LLM.usage` has it).
         cached: whether it came from the cache.
@@ -39,6 +43,7 @@ class Generation(BaseModel):
     message: Message
     model: str
     finish_reason: str | None = None
+    certainty: Certainty | None = None
     usage: Usage | None = None
     cached: bool = False
     seconds: float = Field(default=0.0, ge=0)
@@ -56,6 +61,13 @@ class Choice(NamedTuple):
     message: Message
     finish_reason: str | None
     raw: Any
+    logprobs: Any = None
+
+    def measured(self) -> tuple[Message, Certainty | None]:
+        """The message without log-probabilities, where a model function put them there, and what they say."""
+        own = {name: value for name, value in self.message.items() if name != _LOGPROBS}
+        given = self.message.get(_LOGPROBS) if self.logprobs is None else self.logprobs
+        return own, Certainty.from_logprobs(given)
 
 
 class Answer(NamedTuple):
@@ -67,7 +79,7 @@ class Answer(NamedTuple):
     @property
     def estimated_tokens(self) -> int:
         """Tokens of the answers, estimated from their text."""
-        messages = [{**choice.message, "role": None} for choice in self.choices]
+        messages = [{**choice.message, "role": None, _LOGPROBS: None} for choice in self.choices]
         return sum(estimate_tokens(list(message.values())) for message in messages)
 
 
@@ -78,8 +90,17 @@ def read_response(response: Any) -> Answer:
         alone = len(response.choices) == 1 or not hasattr(response, "model_copy")
         raw = response if alone else response.model_copy(update={"choices": [choice]})
         message = _message(choice.message)
-        choices.append(Choice(message, _finish_reason(choice, message), raw))
+        logprobs = getattr(choice, _LOGPROBS, None)
+        choices.append(Choice(message, _finish_reason(choice, message), raw, logprobs))
     return Answer(choices, _usage(response))
+
+
+def stored_certainty(record: dict[str, Any]) -> Certainty | None:
+    """The certainty of a cached answer, or None where it has none that can be read."""
+    try:
+        return Certainty.model_validate(record.get("certainty"))
+    except ValidationError:
+        return None
 
 
 def _finish_reason(choice: Any, message: Message) -> str | None:

@@ -6,15 +6,16 @@ import asyncio
 import copy
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from me2sdk import _paths, _sync, _tracing
 from me2sdk.errors import BudgetExceeded, ConfigurationError, GenerationError
 from me2sdk.llm import door, redaction
-from me2sdk.llm.answer import Choice, Generation
+from me2sdk.llm.answer import Choice, Generation, stored_certainty
 from me2sdk.llm.budget import Budget
 from me2sdk.llm.cache import ResponseCache, key, request_text
 from me2sdk.llm.calls import Caller, Request
@@ -89,7 +90,7 @@ class LLM:
         if cache is not None and cache is not False:
             folder = _paths.user_cache_dir() if cache is True else Path(cache).expanduser()
             self._cache = ResponseCache(folder, cache_size_bytes)
-        self._usage = Usage()
+        self._usage: dict[str, Usage] = {}
         self._parent: LLM | None = None
         self._around: Callable[[int], AbstractContextManager[Any]] = lambda index: _tracing.NOTHING
         self._lock = threading.Lock()
@@ -102,22 +103,29 @@ class LLM:
     @property
     def usage(self) -> Usage:
         """What this object's calls cost so far, failed ones included as far as providers reported it."""
-        with self._lock:
-            return self._usage
+        return sum(self.usage_by_model.values(), Usage())
 
-    def session(self, model: Model | None = None) -> LLM:
+    @property
+    def usage_by_model(self) -> dict[str, Usage]:
+        """The same for each model that was asked, by its name."""
+        with self._lock:
+            return dict(self._usage)
+
+    def session(self, model: Model | None = None, *, without: Iterable[str] = ()) -> LLM:
         """A view of this object that counts usage of its own, from zero.
 
         Everything else is shared: limits, cache, budget, slots. What a session uses is counted here too.
 
         Args:
             model: the model, or the list of models, that the session asks; those of this object by default.
+            without: names of parameters of this object that the session does not send.
 
         Raises:
             ConfigurationError: the model cannot work, or is a function and there is a cache.
         """
         view = copy.copy(self)
-        view._usage, view._parent = Usage(), self
+        view._usage, view._parent = {}, self
+        view._params = {name: value for name, value in self._params.items() if name not in set(without)}
         if model is not None:
             view._targets = targets_of(model, cached=self._cache is not None)
         return view
@@ -127,6 +135,10 @@ class LLM:
         view = self.session()
         view._around = around
         return view
+
+    def unset(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of some parameters that this object does not set itself."""
+        return {name: value for name, value in params.items() if name not in self._params}
 
     async def aload(self) -> LLM:
         """Import what the models need (LiteLLM, about 3 s) now instead of at the first call.
@@ -165,18 +177,19 @@ class LLM:
         return _sync.run_sync(self.agenerate(messages, sample_index=sample_index, **params))
 
     async def asample(
-        self, messages: Question, n: int, *, deadline: float | None = None, **params: Any
+        self, messages: Question, n: int, *, start: int = 0, deadline: float | None = None, **params: Any
     ) -> AsyncGenerator[Generation | Failure, None]:
         """Ask for n answers and yield each as it arrives, in any order.
 
-        Exactly n items come, with index 0 to n-1. An answer that failed comes as a `Failure` and costs the
-        others nothing. Where the provider can return several answers to one call, they are asked for
+        Exactly n items come, with index ``start`` to ``start + n - 1``. An answer that failed comes as a `Failure`
+        and costs the others nothing. Where the provider can return several answers to one call, they are asked for
         together. Closing the iterator cancels the calls in flight (a plain function runs to its end in its
         thread, and its answer is dropped).
 
         Args:
             messages: a question, or chat messages.
             n: number of answers, at least 1.
+            start: index of the first of them, where others were asked for before.
             deadline: seconds after which the calls in flight are cancelled and each answer that has not come
                 is a `Failure`; waiting for a free slot counts. None waits for all of them.
             **params: parameters of these calls; they win over those of the object.
@@ -184,16 +197,17 @@ class LLM:
         Raises:
             ConfigurationError: the messages, ``n`` or a parameter cannot work. Raised before the first item.
         """
-        if n < 1:
-            raise ConfigurationError("n is at least 1.")
+        if n < 1 or start < 0:
+            raise ConfigurationError("n is at least 1, and start counts from 0.")
+        indices = range(start, start + n)
         ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
-        request = await self._request(messages, params, self._targets[:n])
+        request = await self._request(messages, params, list(dict.fromkeys(map(self._target, indices))))
         arrived: asyncio.Queue[Generation | Failure | Exception] = asyncio.Queue()
         tasks = [
             asyncio.create_task(self._sample_group(request, group, arrived.put_nowait))
-            for group in self._groups(request, n)
+            for group in self._groups(request, indices)
         ]
-        missing = set(range(n))
+        missing = set(indices)
         try:
             while missing:
                 try:
@@ -239,14 +253,16 @@ class LLM:
     def _target(self, index: int) -> Target:
         return self._targets[index % len(self._targets)]
 
-    def _groups(self, request: Request, n: int) -> list[list[int]]:
+    def _groups(self, request: Request, indices: Sequence[int]) -> list[list[int]]:
         """Samples that may be asked for in one call."""
+        by_target: dict[Target, list[int]] = {}
+        for index in indices:
+            by_target.setdefault(self._target(index), []).append(index)
         groups = []
         several = self._caller.may_ask_for_several(request.params)
-        for first, target in enumerate(self._targets[:n]):
-            indices = list(range(first, n, len(self._targets)))
-            together = len(indices) > 1 and several and target.supports_n(request.params)
-            groups += [indices] if together else [[index] for index in indices]
+        for target, own in by_target.items():
+            together = len(own) > 1 and several and target.supports_n(request.params)
+            groups += [own] if together else [[index] for index in own]
         return groups
 
     async def _sample_group(self, request: Request, indices: Sequence[int], put: Put) -> None:
@@ -269,7 +285,9 @@ class LLM:
             return missing
         params = {**request.params, "n": len(missing)}
         try:
-            answer, seconds = await self._caller.call_with_retries(target, request, params, self._count)
+            answer, seconds = await self._caller.call_with_retries(
+                target, request, params, partial(self._count, target.name)
+            )
         except BudgetExceeded:
             return missing  # there may still be room for some of them
         except GenerationError as error:
@@ -318,7 +336,9 @@ class LLM:
         if index and isinstance(params.get("seed"), int):
             params = {**params, "seed": params["seed"] + index}
         target = self._target(index)
-        answer, seconds = await self._caller.call_with_retries(target, request, params, self._count)
+        answer, seconds = await self._caller.call_with_retries(
+            target, request, params, partial(self._count, target.name)
+        )
         return await self._finish(request, index, answer.choices[0], answer.usage, seconds)
 
     def _key(self, request: Request, index: int) -> str:
@@ -326,16 +346,18 @@ class LLM:
 
     async def _cached(self, request: Request, index: int) -> Generation | None:
         record = await self._cache.get(self._key(request, index)) if self._cache else None
-        if record is None:
+        # Older answers have none, and may have been asked for with log-probabilities all the same.
+        if record is None or (request.params.get("logprobs") and "certainty" not in record):
             return None
         usage = Usage(cached_calls=1)
-        self._count(usage)
+        self._count(self._target(index).name, usage)
         reason = record.get("finish_reason")
         return Generation(
             index=index,
             message=record["message"],
             model=self._target(index).name,
             finish_reason=reason if isinstance(reason, str) else None,
+            certainty=stored_certainty(record),
             usage=usage,
             cached=True,
         )
@@ -343,24 +365,30 @@ class LLM:
     async def _finish(
         self, request: Request, index: int, choice: Choice, usage: Usage | None, seconds: float
     ) -> Generation:
+        message, certainty = choice.measured()
         if self._cache:
-            record = {"message": choice.message, "finish_reason": choice.finish_reason}
+            record = {
+                "message": message,
+                "finish_reason": choice.finish_reason,
+                "certainty": certainty and certainty.model_dump(),
+            }
             await self._cache.put(self._key(request, index), record)
         return Generation(
             index=index,
-            message=choice.message,
+            message=message,
             model=self._target(index).name,
             finish_reason=choice.finish_reason,
+            certainty=certainty,
             usage=usage,
             seconds=seconds,
             raw=choice.raw,
         )
 
-    def _count(self, usage: Usage) -> None:
+    def _count(self, name: str, usage: Usage) -> None:
         with self._lock:
-            self._usage += usage
+            self._usage[name] = self._usage.get(name, Usage()) + usage
         if self._parent is not None:
-            self._parent._count(usage)
+            self._parent._count(name, usage)
 
     def _late(self, index: int, seconds: float | None) -> Failure:
         return Failure(

@@ -19,7 +19,17 @@ from me2sdk.schema import Message, Usage
 
 
 class Router(Protocol):
-    """A ``litellm.Router``, described without importing LiteLLM."""
+    """A ``litellm.Router``, described without importing LiteLLM.
+
+    Example:
+        ```python
+        from litellm import Router
+        from me2sdk import LLM
+
+        deployment = {"model_name": "small", "litellm_params": {"model": "openai/gpt-4o-mini"}}
+        print(LLM(Router(model_list=[deployment])).models)  # ('small',)
+        ```
+    """
 
     def acompletion(self, *args: Any, **kwargs: Any) -> Any:
         """Ask one of the router's deployments."""

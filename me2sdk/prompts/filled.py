@@ -12,12 +12,14 @@ __all__ = ["FilledPrompt", "read_filled"]
 
 _NONCE = re.compile(r"\bcode ([0-9a-f]{12}) open")
 _CRITERION = re.compile(r"\*\*(efficiency|effectiveness) of the (structure|steps)\*\*")
-_PART = "part "
+_PART, _LISTED = "part ", "listed trace "
 _BY_LABEL = {  # the first label that occurs decides
     "new step": "annotate",
     "new steps": "annotate_window",
     "student answer": "verify",
     "assessments": "aggregate",
+    "graded trace": "score_points",
+    "listed trace 1": "score_list",
 }
 
 
@@ -47,6 +49,11 @@ class FilledPrompt(NamedTuple):
         return {
             int(label[len(_PART) :]): text for label, text in self.fenced.items() if label.startswith(_PART)
         }
+
+    @property
+    def listed(self) -> list[str]:
+        """The traces to put in order, as they are shown."""
+        return [text for label, text in self.fenced.items() if label.startswith(_LISTED)]
 
     @property
     def new_steps(self) -> dict[int, str]:

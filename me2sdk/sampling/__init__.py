@@ -1,13 +1,47 @@
-"""From a question to the best of several answers: sample or take them, score them, choose."""
+"""From a question to the best of several answers: sample or take them, score them, choose, and say how sure that is.
+
+Names that are imported as themselves are for other rooms; the public ones are in ``__all__``.
+"""
 
 from __future__ import annotations
 
+from me2sdk.sampling.agreement import FEATURES as FEATURES
+from me2sdk.sampling.answers import (
+    AnswerKey as AnswerKey,
+    answer_reader as answer_reader,
+    group_by as group_by,
+)
 from me2sdk.sampling.candidates import read_candidate as read_candidate, sample as sample
+from me2sdk.sampling.confidence import ConfidenceModel as ConfidenceModel
+from me2sdk.sampling.decision import (
+    Decision as Decision,
+    ballot_of as ballot_of,
+    decide as decide,
+    evidence as evidence,
+    leaders_first as leaders_first,
+    standardised as standardised,
+)
 from me2sdk.sampling.drop_in import acompletion, completion
-from me2sdk.sampling.select import SelectionConfig as SelectionConfig, order as order
+from me2sdk.sampling.escalation import (
+    Escalate,
+    escalation as escalation,
+    open_stronger as open_stronger,
+)
+from me2sdk.sampling.select import SelectionConfig as SelectionConfig
+from me2sdk.sampling.stopping import (
+    Stop,
+    Tally as Tally,
+    chance_to_stay as chance_to_stay,
+    next_wave as next_wave,
+    split_stop as split_stop,
+    tally as tally,
+)
 from me2sdk.sampling.verbs import abest_of_n, arerank, best_of_n, rerank
 
 __all__ = [
+    "AnswerKey",
+    "Escalate",
+    "Stop",
     "abest_of_n",
     "acompletion",
     "arerank",

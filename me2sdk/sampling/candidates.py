@@ -5,19 +5,47 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from me2sdk._sync import all_or_none
 from me2sdk._tracing import CandidateSpans, span
 from me2sdk.errors import GenerationError, InvalidTraceError
 from me2sdk.llm import LLM, Generation
-from me2sdk.sampling.select import OnCandidate, SelectionConfig, rank
-from me2sdk.schema import BestOfNResult, Candidate, Failure, Message, Question, Trace
-from me2sdk.scorers import Scorer, load_scorer, score_each, scorer_name
-from me2sdk.traces import is_cut_off, refusal_of
+from me2sdk.sampling.answers import AnswerReader, group_by
+from me2sdk.sampling.decision import Decision
+from me2sdk.sampling.escalation import open_stronger
+from me2sdk.sampling.select import OnCandidate, SelectionConfig, choose
+from me2sdk.sampling.stopping import Tally, next_wave, tally
+from me2sdk.schema import BestOfNResult, Candidate, Certainty, Failure, Message, Question, Trace, Usage
+from me2sdk.scorers import (
+    ScoredTrace,
+    Scorer,
+    asks_for,
+    bound_scorer,
+    explain_request,
+    is_joint,
+    load_scorer,
+    score_each,
+    scorer_name,
+)
+from me2sdk.traces import is_cut_off, read_choice, refusal_of
 
-__all__ = ["failure", "read_candidate", "sample", "score_candidates"]
+__all__ = [
+    "KnownScores",
+    "abstains",
+    "failure",
+    "read_candidate",
+    "read_key",
+    "sample",
+    "score_candidates",
+    "sorted_failures",
+]
+
+TraceKey = tuple[str, str | None, bool, Certainty | None]
+KnownScores = dict[TraceKey, ScoredTrace]
+"""What is known of traces that were scored, by their texts and their certainty."""
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +53,7 @@ _log = logging.getLogger(__name__)
 async def sample(
     llm: LLM, question: Question, selection: SelectionConfig, params: dict[str, Any]
 ) -> tuple[BestOfNResult, dict[int, Generation]]:
-    """Generate and score side by side.
+    """Generate and score side by side, until there are enough, and decide.
 
     Args:
         llm: the model to ask.
@@ -43,57 +71,196 @@ async def sample(
     """
     facts = {"model": llm, "n": selection.n, "scorer": selection.scorer, "select": selection.select}
     with span("verb", "best_of_n", question=question, **facts) as watched, CandidateSpans() as spans:
-        started = time.perf_counter()
         scorer = await load_scorer(selection.scorer)  # before anything is paid for
+        request = asks_for(scorer)
         llm = llm.within(spans.start)
+        stronger = selection.escalation
+        strong, sent = (None, {}) if stronger is None else open_stronger(llm, stronger, params)
+        run = _Run(question, selection, scorer if scorer is None else bound_scorer(scorer, llm), spans)
+        await run.ask_until_enough(llm, {**llm.unset(request), **params})
+        await run.score_jointly()
+        result = await run.result(llm)
+        unsure = stronger is not None and (result.confidence is None or result.confidence < stronger.below)
+        if stronger is not None and strong is not None and unsure:
+            sent = {**strong.unset(request), **sent}
+            await run.ask_stronger(strong.within(spans.start), stronger.n, sent)
+            await run.score_jointly()
+            own = isinstance(stronger.model, LLM)  # then the weaker model does not count what it uses
+            result = await run.result(llm, strong.usage_by_model if own else {})
+        if len(result.candidates) < selection.min_candidates:
+            raise _too_few(result, selection)
+        watched.record(result=result)
+        return result, run.generations
+
+
+class _Run:
+    """One question: the candidates that have come so far, and what failed."""
+
+    def __init__(
+        self, question: Question, selection: SelectionConfig, scorer: Scorer | None, spans: CandidateSpans
+    ) -> None:
+        self._question, self._selection, self._scorer, self._spans = question, selection, scorer, spans
+        self._started = time.perf_counter()
+        limit = selection.deadline
+        self._ends = None if limit is None else asyncio.get_running_loop().time() + limit
+        self._scores: KnownScores = {}
+        self._failures: list[Failure] = []
+        self._unscored: list[Failure] = []  # of the last time that all were scored together
+        self._candidates: list[Candidate] = []
+        self._asked = 0
+        self._stopped = False
+        self._strong: range | None = None
+        self.generations: dict[int, Generation] = {}
+
+    async def ask_until_enough(self, llm: LLM, params: dict[str, Any]) -> None:
+        """Ask for all candidates at once, or in waves where sampling may end early."""
+        n, stop = self._selection.n, self._selection.stop
+        while self._asked < n and not self._late():
+            left = n - self._asked
+            if stop is None:
+                wave = left
+            elif callable(stop):
+                wave = min(left, max(1, n // 4))
+            else:
+                wave = next_wave(stop, await self._tally(), left)
+            self._stopped = not wave
+            if not wave or await self.ask(llm, wave, params):
+                return
+
+    async def ask(self, llm: LLM, count: int, params: dict[str, Any]) -> bool:
+        """Ask for some more, and score each as it arrives, until a ``stop`` of the caller says that it is enough.
+
+        Returns:
+            Whether it said so; what was in flight is cancelled.
+        """
         arrived: asyncio.Queue[Candidate | None] = asyncio.Queue()
-        generations: dict[int, Generation] = {}
-        failures: list[Failure] = []
-        scored: list[Candidate] = []
+        first, self._asked = self._asked, self._asked + count
 
         async def generate() -> None:
             try:
-                async for item in llm.asample(question, selection.n, **params):
-                    if isinstance(item, Failure):
-                        failures.append(item)
-                        spans.end(item.index, failure=item)
-                        continue
-                    generations[item.index] = item
-                    try:
-                        arrived.put_nowait(_candidate(item, question))
-                    except InvalidTraceError as error:
-                        failures.append(failure(item.index, "read", error, item.model))
-                        spans.end(item.index, failure=failures[-1])
+                async for item in llm.asample(
+                    self._question, count, start=first, deadline=self._seconds_left(), **params
+                ):
+                    self._read(item, arrived)
             finally:
                 arrived.put_nowait(None)
 
-        async def score() -> None:
+        generating = asyncio.create_task(generate())
+        try:
             more = True
             while more:
                 batch = [await arrived.get()]
                 while not arrived.empty():  # what came in while the last batch was scored
                     batch.append(arrived.get_nowait())
                 more = None not in batch
-                fresh = [candidate for candidate in batch if candidate is not None]
-                for candidate in await score_candidates(scorer, question, fresh, failures, spans):
-                    scored.append(candidate)
-                    await _notify(selection.on_candidate, candidate)
+                await self._score([candidate for candidate in batch if candidate is not None])
+                if await self._enough(llm):
+                    self._stopped = more or self._asked < self._selection.n
+                    return True
+            await generating
+            return False
+        finally:
+            generating.cancel()
+            await asyncio.gather(generating, return_exceptions=True)
 
-        await all_or_none(generate(), score())
+    async def ask_stronger(self, strong: LLM, count: int, params: dict[str, Any]) -> None:
+        """Ask the stronger model; what it says counts for more in the decision."""
+        self._strong = range(self._asked, self._asked + count)
+        await self.ask(strong, count, params)
 
-        scored.sort(key=lambda candidate: candidate.index)
-        result = BestOfNResult(
-            candidates=await rank(scored, selection, failures),
-            failures=tuple(sorted(failures, key=lambda failure: failure.index)),
+    async def result(self, llm: LLM, beside: Mapping[str, Usage] | None = None) -> BestOfNResult:
+        """The decision on what has come so far; ``beside`` is what was used that ``llm`` does not count."""
+        selection, failures = self._selection, [*self._failures, *self._unscored]
+        candidates = sorted(self._candidates, key=lambda candidate: candidate.index)
+        decision = await choose(candidates, selection, failures, strong=self._strong)
+        usage = llm.usage_by_model
+        for name, more in (beside or {}).items():
+            usage[name] = usage.get(name, Usage()) + more
+        return BestOfNResult(
+            candidates=decision.candidates,
+            answers=decision.answers,
+            confidence=decision.confidence,
+            chosen_by=decision.chosen_by,
+            abstained=abstains(decision, selection),
+            failures=sorted_failures(failures, decision),
             select=selection.select,
-            scorer=scorer_name(scorer),
-            seconds=time.perf_counter() - started,
-            usage=llm.usage,
+            scorer="" if self._scorer is None else scorer_name(self._scorer),
+            seconds=time.perf_counter() - self._started,
+            usage=sum(usage.values(), Usage()),
+            usage_by_model=usage,
+            asked=self._asked,
+            stopped_early=self._stopped,
+            escalated=self._strong is not None,
         )
-        if len(result.candidates) < selection.min_candidates:
-            raise _too_few(result, selection)
-        watched.record(result=result)
-        return result, generations
+
+    def _read(self, item: Generation | Failure, arrived: asyncio.Queue[Candidate | None]) -> None:
+        if isinstance(item, Failure):
+            self._failures.append(explain_request(item, self._scorer))
+            self._spans.end(item.index or 0, failure=self._failures[-1])
+            return
+        self.generations[item.index] = item
+        try:
+            arrived.put_nowait(_candidate(item, self._question, self._selection.reader, self._failures))
+        except InvalidTraceError as error:
+            self._failures.append(failure(item.index, "read", error, item.model))
+            self._spans.end(item.index, failure=self._failures[-1])
+
+    async def score_jointly(self) -> None:
+        """Score all candidates together, where the scorer looks at them side by side."""
+        if self._scorer is not None and is_joint(self._scorer) and self._candidates:
+            self._unscored = []
+            self._candidates = await self._scored(self._candidates, self._unscored, None)
+
+    async def _score(self, fresh: list[Candidate]) -> None:
+        if self._scorer is None or not is_joint(self._scorer):
+            fresh = await self._scored(fresh, self._failures, self._scores)
+        for candidate in fresh:
+            self._candidates.append(candidate)
+            await _notify(self._selection.on_candidate, candidate)
+
+    async def _scored(
+        self, candidates: list[Candidate], failures: list[Failure], known: KnownScores | None
+    ) -> list[Candidate]:
+        try:
+            async with asyncio.timeout_at(self._ends):
+                return await score_candidates(
+                    self._scorer, self._question, candidates, failures, self._spans, known
+                )
+        except TimeoutError as error:
+            for candidate in candidates:
+                late = failure(candidate.index, "score", error, candidate.model)
+                failures.append(late.model_copy(update={"message": "No reward within the deadline."}))
+                self._spans.end(candidate.index, candidate=candidate, failure=failures[-1])
+            return candidates
+
+    async def _tally(self) -> Tally:
+        answers = [candidate.answer for candidate in self._candidates]
+        return tally(self._candidates, await group_by(self._selection.reader.compare, answers))
+
+    async def _enough(self, llm: LLM) -> bool:
+        stop = self._selection.stop
+        if not callable(stop) or not self._candidates or self._strong is not None:
+            return False
+        said = stop(await self.result(llm))
+        return bool(await said if inspect.isawaitable(said) else said)
+
+    def _seconds_left(self) -> float | None:
+        return None if self._ends is None else max(0.0, self._ends - asyncio.get_running_loop().time())
+
+    def _late(self) -> bool:
+        return self._seconds_left() == 0.0
+
+
+def abstains(decision: Decision, selection: SelectionConfig) -> bool:
+    """Whether the confidence in a choice is below what was asked for, or not known."""
+    least = selection.min_confidence
+    return least is not None and (decision.confidence is None or decision.confidence < least)
+
+
+def sorted_failures(failures: list[Failure], decision: Decision) -> tuple[Failure, ...]:
+    """Failures by candidate; one that concerns all of them comes last."""
+    found = [*failures, *([decision.failure] if decision.failure else [])]
+    return tuple(sorted(found, key=lambda failure: math.inf if failure.index is None else failure.index))
 
 
 def _too_few(result: BestOfNResult, selection: SelectionConfig) -> GenerationError:
@@ -109,11 +276,14 @@ def _too_few(result: BestOfNResult, selection: SelectionConfig) -> GenerationErr
     )
 
 
-def _candidate(generation: Generation, question: Question) -> Candidate:
+def _candidate(
+    generation: Generation, question: Question, reader: AnswerReader, failures: list[Failure]
+) -> Candidate:
     trace, refusal = read_answer(generation.message, question, generation.finish_reason)
     return Candidate(
         index=generation.index,
-        trace=trace,
+        trace=trace.model_copy(update={"certainty": generation.certainty}),
+        answer=read_key(generation.index, trace, generation.message, refusal, reader, failures),
         model=generation.model,
         finish_reason=generation.finish_reason,
         usage=generation.usage,
@@ -124,24 +294,46 @@ def _candidate(generation: Generation, question: Question) -> Candidate:
 def read_answer(
     message: Any, question: Question | None, finish_reason: str | None = None
 ) -> tuple[Trace, str | None]:
-    """An assistant message as a `Trace`, and the words of its refusal, which are the response then.
+    """An assistant message, or a choice that holds one, as a `Trace`, and the words of its refusal.
+
+    A refusal is the response of its trace.
 
     Raises:
         InvalidTraceError: it holds nothing that can be read; a reason that says so is named.
     """
+    given = message
+    message, finish_reason, _ = read_choice(given, finish_reason)
     refusal = refusal_of(message, finish_reason)
     if refusal is not None:
         field = "reasoning_content"
         thoughts = message.get(field) if isinstance(message, dict) else getattr(message, field, None)
         return Trace.from_message({"content": refusal, field: thoughts}, question), refusal
     try:
-        return Trace.from_message(message, question, finish_reason=finish_reason), None
+        return Trace.from_message(given, question, finish_reason=finish_reason), None
     except InvalidTraceError as error:
         if not is_cut_off(finish_reason):
             raise
         raise InvalidTraceError(
             f"The model was cut off before it wrote anything (finish reason {finish_reason!r})."
         ) from error
+
+
+def read_key(
+    index: int,
+    trace: Trace,
+    message: Any,
+    refusal: str | None,
+    reader: AnswerReader,
+    failures: list[Failure],
+) -> str | None:
+    """What of a candidate is compared. A reader that fails costs the candidate its vote, and is recorded."""
+    if refusal is not None:
+        return None
+    try:
+        return reader.read(trace, message)
+    except Exception as error:  # the caller's function, or hostile text
+        failures.append(failure(index, "select", error))
+        return None
 
 
 def read_candidate(item: str | Trace | Message, question: Question | None) -> tuple[Trace, str | None]:
@@ -174,34 +366,59 @@ async def _notify(on_candidate: OnCandidate | None, candidate: Candidate) -> Non
 
 
 async def score_candidates(
-    scorer: Scorer,
+    scorer: Scorer | None,
     question: Question | None,
     candidates: list[Candidate],
     failures: list[Failure],
     spans: CandidateSpans,
+    known: KnownScores | None,
 ) -> list[Candidate]:
-    """Candidates with their rewards, then refusals, which have none. What fails is added to ``failures``."""
+    """Candidates with their rewards, then refusals, which have none. What fails is added to ``failures``.
+
+    Equal traces are scored once: what is found is kept in ``known`` for the next call. Where ``known`` is None each is
+    scored, since the scorer looks at all of them side by side. Without a scorer none is scored.
+    """
+    if scorer is None:
+        for candidate in candidates:
+            spans.end(candidate.index, candidate=candidate)
+        return candidates
     name = scorer_name(scorer)
     refused = [candidate for candidate in candidates if candidate.refusal is not None]
     for candidate in refused:
         spans.end(candidate.index, candidate=candidate, scorer=name)
     others = [candidate for candidate in candidates if candidate.refusal is None]
-    scores = await score_each(scorer, question, [candidate.trace for candidate in others])
+    if known is None:
+        found = await score_each(scorer, question, [candidate.trace for candidate in others])
+    else:
+        fresh = {
+            key: candidate.trace for candidate in others if (key := _trace_key(candidate.trace)) not in known
+        }
+        scores = await score_each(scorer, question, list(fresh.values()))
+        known.update(zip(fresh, scores, strict=True))
+        found = [known[_trace_key(candidate.trace)] for candidate in others]
     scored: list[Candidate] = []
-    for candidate, one in zip(others, scores, strict=True):
+    for candidate, one in zip(others, found, strict=True):
         failed: dict[str, Failure] = {}
         if one.error is not None:
             failed = {"failure": failure(candidate.index, "score", one.error, candidate.model)}
             failures.append(failed["failure"])
         else:
-            candidate = candidate.model_copy(update={"score": one.score, "score_truncated": one.truncated})
+            scored_as = {"score": one.score, "scores": dict(one.parts), "score_truncated": one.truncated}
+            candidate = candidate.model_copy(update=scored_as)
         scored.append(candidate)
         spans.end(candidate.index, candidate=candidate, scorer=name, **failed)
     return [*scored, *refused]
 
 
+def _trace_key(trace: Trace) -> TraceKey:
+    return trace.reasoning, trace.response, trace.truncated, trace.certainty
+
+
 def failure(
-    index: int, stage: Literal["generate", "read", "score"], error: Exception, model: str | None = None
+    index: int,
+    stage: Literal["generate", "read", "score", "select"],
+    error: Exception,
+    model: str | None = None,
 ) -> Failure:
     """An exception as the record of a candidate's failure."""
     return Failure(

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError
-from me2sdk.llm import LLM, check_options
+from me2sdk.llm import LLM, Model, check_options
+from me2sdk.sampling.answers import AnswerKey
 from me2sdk.sampling.candidates import sample
+from me2sdk.sampling.escalation import Escalate
 from me2sdk.sampling.select import SelectionConfig
+from me2sdk.sampling.stopping import Stop, split_stop
 from me2sdk.schema import BestOfNResult, Message, Select
 from me2sdk.scorers import Scorer
 
@@ -23,8 +26,13 @@ async def acompletion(
     messages: list[Message],
     *,
     best_of: int = 8,
-    scorer: str | Scorer = "mini",
-    select: Select = "best",
+    scorer: str | Scorer | None = "mini",
+    select: Select = "auto",
+    answer: AnswerKey = "auto",
+    stop: Stop | str | list[str] = None,
+    min_confidence: float | None = None,
+    escalate: Escalate | Model | LLM | None = None,
+    deadline: float | None = None,
     n: int | None = None,
     **litellm_kwargs: Any,
 ) -> ModelResponse:
@@ -49,7 +57,17 @@ async def acompletion(
         raise ConfigurationError(
             f"n is how many of the best_of={best_of} answers to return, so it cannot be {n}."
         )
-    selection = SelectionConfig(n=best_of, scorer=scorer, select=select)
+    stop = split_stop(stop, litellm_kwargs, texts=True)
+    selection = SelectionConfig(
+        n=best_of,
+        scorer=scorer,
+        select=select,
+        answer=answer,
+        stop=stop,
+        min_confidence=min_confidence,
+        escalate=escalate,
+        deadline=deadline,
+    )
     retries = litellm_kwargs.pop("num_retries", None)
     retries = litellm_kwargs.pop("max_retries", None) if retries is None else retries
     options: dict[str, Any] = {"timeout": litellm_kwargs.pop("timeout", None), "max_retries": retries}
@@ -66,8 +84,13 @@ def completion(
     messages: list[Message],
     *,
     best_of: int = 8,
-    scorer: str | Scorer = "mini",
-    select: Select = "best",
+    scorer: str | Scorer | None = "mini",
+    select: Select = "auto",
+    answer: AnswerKey = "auto",
+    stop: Stop | str | list[str] = None,
+    min_confidence: float | None = None,
+    escalate: Escalate | Model | LLM | None = None,
+    deadline: float | None = None,
     n: int | None = None,
     **litellm_kwargs: Any,
 ) -> ModelResponse:
@@ -78,15 +101,20 @@ def completion(
         messages: chat messages.
         best_of: answers to sample.
         scorer: as in `best_of_n`.
-        select: as in `best_of_n`.
+        select: as in `best_of_n`, and so are the next five.
+        answer: what is compared.
+        stop: when to stop before all are sampled; any other text, or a list of texts, is LiteLLM's own ``stop``.
+        min_confidence: below this the result says that it abstains.
+        escalate: the stronger model to ask where the choice is not sure.
+        deadline: seconds for the whole call.
         n: how many of the best to return as ``choices``; all by default.
         **litellm_kwargs: everything else that ``litellm.completion`` takes, but ``stream``. ``num_retries``
             and ``timeout`` hold for each answer.
 
     Returns:
         LiteLLM's own ``ModelResponse``: ``choices[0]`` is the best. ``usage`` counts all answers sampled, and
-        ``_hidden_params["me2sdk"]`` is the whole `BestOfNResult`. Where the model refused every time, the refusal
-        comes back as ``litellm.completion`` gives it, in ``message.refusal``.
+        ``_hidden_params["me2sdk"]`` is the whole `BestOfNResult`, with ``confidence`` and ``abstained``. Where the
+        model refused every time, the refusal comes back as ``litellm.completion`` gives it, in ``message.refusal``.
 
     Raises:
         GenerationError: no answer came back.
@@ -106,7 +134,20 @@ def completion(
         ```
     """
     return run_sync(
-        acompletion(model, messages, best_of=best_of, scorer=scorer, select=select, n=n, **litellm_kwargs)
+        acompletion(
+            model,
+            messages,
+            best_of=best_of,
+            scorer=scorer,
+            select=select,
+            answer=answer,
+            stop=stop,
+            min_confidence=min_confidence,
+            escalate=escalate,
+            deadline=deadline,
+            n=n,
+            **litellm_kwargs,
+        )
     )
 
 

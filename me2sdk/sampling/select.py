@@ -1,18 +1,23 @@
-"""Choosing among candidates: the settings of a choice, and the order that they put candidates in."""
+"""How a choice among candidates is to be made: the settings that verbs, adapters and the server share."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import get_args
 
 from me2sdk.errors import ConfigurationError, ScoringError
+from me2sdk.llm import LLM, Model
+from me2sdk.sampling.answers import AnswerKey, AnswerReader, answer_reader, group_by
+from me2sdk.sampling.decision import Decision, decide
+from me2sdk.sampling.escalation import Escalate, escalation
+from me2sdk.sampling.stopping import Stop, check_stop
 from me2sdk.schema import Candidate, Failure, RerankResult, Select
 from me2sdk.scorers import Scorer
-from me2sdk.stats import sigmoid
-from me2sdk.verify import agroup_answers
 
-__all__ = ["OnCandidate", "SelectionConfig", "order", "rank"]
+__all__ = ["OnCandidate", "SelectionConfig", "choose"]
 
 OnCandidate = Callable[[Candidate], Awaitable[None] | None]
 
@@ -22,21 +27,31 @@ class SelectionConfig:
     """How many candidates there are to be, and how the best of them is chosen.
 
     Attributes:
-        n: number of candidates.
-        scorer: a scorer, or a name as `open_scorer` takes it.
-        select: "best", "vote" or "weighted_vote", as in `order`.
+        n: number of candidates, at most.
+        scorer: a scorer, or a name as `open_scorer` takes it, or None.
+        select: "auto", "best", "vote" or "weighted_vote", as `best_of_n` says, and so are the rest.
+        answer: what of the candidates is compared.
         min_candidates: fewer than this is an error.
         on_candidate: called with each `Candidate` once it is scored; may be async. What it raises is logged.
+        stop: when sampling ends early.
+        min_confidence: below this the result says that it abstains.
+        escalate: the stronger model to ask where the choice is not sure.
+        deadline: seconds for all of it.
 
     Raises:
         ConfigurationError: a setting cannot work.
     """
 
     n: int = 8
-    scorer: str | Scorer = "mini"
-    select: Select = "best"
+    scorer: str | Scorer | None = "mini"
+    select: Select = "auto"
+    answer: AnswerKey = "auto"
     min_candidates: int = 1
     on_candidate: OnCandidate | None = None
+    stop: Stop = None
+    min_confidence: float | None = None
+    escalate: Escalate | Model | LLM | None = None
+    deadline: float | None = None
 
     def __post_init__(self) -> None:
         if self.n < 1 or not 1 <= self.min_candidates <= self.n:
@@ -48,85 +63,70 @@ class SelectionConfig:
             raise ConfigurationError(
                 f"select must be one of {', '.join(get_args(Select))}; it is {self.select!r}."
             )
+        if self.scorer is None and self.select in ("best", "weighted_vote"):
+            raise ConfigurationError(
+                f'select="{self.select}" needs rewards, and scorer=None gives none. Use select="auto" or "vote".'
+            )
+        check_stop(self.stop)
+        counted = self.select in ("auto", "vote") and self.reader.compare in ("value", "text")
+        if self.stop is not None and not callable(self.stop) and not counted:
+            raise ConfigurationError(
+                f'stop={self.stop!r} counts votes, so it needs select="auto" or "vote" and answers to compare. '
+                "Pass a function to stop by something else."
+            )
+        if self.min_confidence is not None and not 0 < self.min_confidence <= 1:
+            raise ConfigurationError(f"min_confidence is above 0 and at most 1; it is {self.min_confidence}.")
+        if self.deadline is not None and self.deadline <= 0:
+            raise ConfigurationError(f"deadline is in seconds and above 0; it is {self.deadline}.")
+        if self.escalation is not None and self.reader.compare == "none":
+            raise ConfigurationError("escalate needs answers to compare, and answer=None compares none.")
+
+    @cached_property
+    def reader(self) -> AnswerReader:
+        """How the answer of a candidate is read."""
+        return answer_reader(self.answer)
+
+    @cached_property
+    def escalation(self) -> Escalate | None:
+        """The stronger model, and when it is asked."""
+        return escalation(self.escalate, self.min_confidence)
 
 
-async def rank(
-    candidates: Sequence[Candidate], selection: SelectionConfig, failures: Sequence[Failure]
-) -> tuple[Candidate, ...]:
-    """Candidates in order, best first; answers are compared where they vote.
+async def choose(
+    candidates: Sequence[Candidate],
+    selection: SelectionConfig,
+    failures: Sequence[Failure],
+    *,
+    strong: range | None = None,
+) -> Decision:
+    """Compare answers, and decide; in a thread, since both look at all of the text.
 
     Args:
         candidates: the candidates, scored as far as they could be.
         selection: how to choose.
         failures: what failed so far.
+        strong: indices of the candidates of the stronger model, if it was asked.
 
     Returns:
-        The same candidates in order.
+        The `Decision`.
 
     Raises:
         ScoringError: the order needs rewards, and no candidate has one.
     """
-    select = selection.select
+    select, compare = selection.select, selection.reader.compare
     scorable = [candidate for candidate in candidates if candidate.refusal is None]
-    if scorable and select != "vote" and all(candidate.score is None for candidate in scorable):
+    if scorable and select in ("best", "weighted_vote") and all(one.score is None for one in scorable):
         first = next(failure for failure in failures if failure.stage == "score")
         raise ScoringError(
             f"None of the {len(scorable)} candidates could be scored. {first.error}: {first.message} "
             "The candidates are in .partial.",
             partial=RerankResult(candidates=tuple(candidates), failures=tuple(failures), select=select),
         )
-    groups = await agroup_answers([candidate.answer for candidate in candidates]) if select != "best" else []
-    return tuple(order(candidates, select, groups))
-
-
-def order(candidates: Sequence[Candidate], select: Select, groups: Sequence[int | None]) -> list[Candidate]:
-    """Candidates in order, best first.
-
-    Whatever ``select`` is, a candidate that was cut off stands behind every finished one, a refusal behind
-    both, one without a score behind those with one, and ties go to the earlier candidate.
-
-    Args:
-        candidates: the candidates.
-        select: "best" orders by reward; "vote" by how many candidates give the same answer; "weighted_vote"
-            by the sum of sigmoid(reward) over the candidates that give it. Within one answer, candidates
-            are ordered by reward. Unfinished candidates, refusals and those without an answer have no vote; if
-            none has one, the order is that of "best".
-        groups: for each candidate the number of its answer, equal where answers are equal; None where it
-            has none. Ignored by "best".
-
-    Returns:
-        The same candidates in order.
-    """
-    if select == "best":
-        groups = [None] * len(candidates)
-    weights: dict[int, float] = {}
-    first: dict[int, int] = {}
-    for candidate, group in zip(candidates, groups, strict=True):
-        if group is not None and not candidate.trace.truncated and candidate.refusal is None:
-            weights[group] = weights.get(group, 0.0) + _weight(candidate, select)
-            first[group] = min(first.get(group, candidate.index), candidate.index)
-
-    def key(pair: tuple[Candidate, int | None]) -> tuple[float, ...]:
-        candidate, group = pair
-        weight, leader = (weights[group], first[group]) if group in weights else (-1.0, 0)
-        score = candidate.score
-        unscored = score is None
-        refused = candidate.refusal is not None
-        return (
-            refused,
-            candidate.trace.truncated,
-            -weight,
-            leader,
-            unscored,
-            -(score or 0.0),
-            candidate.index,
-        )
-
-    return [candidate for candidate, _ in sorted(zip(candidates, groups, strict=True), key=key)]
-
-
-def _weight(candidate: Candidate, select: Select) -> float:
-    """What a candidate's vote counts."""
-    if select == "vote":
-        return 1.0
-    return 0.0 if candidate.score is None else sigmoid(candidate.score)
+    weights = None
+    if strong is not None:
+        weak = sum(candidate.index not in strong for candidate in candidates)
+        weights = [max(1.0, weak / 2) if one.index in strong else 1.0 for one in candidates]
+    groups = await group_by(compare, [candidate.answer for candidate in candidates])
+    return await asyncio.to_thread(
+        decide, candidates, groups, select=select, compare=compare, weights=weights
+    )

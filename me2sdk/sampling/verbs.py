@@ -11,10 +11,22 @@ from me2sdk._sync import run_sync
 from me2sdk._tracing import CandidateSpans, traced
 from me2sdk.errors import InvalidTraceError
 from me2sdk.llm import LLM, Budget, Model, check_options, open_llm
-from me2sdk.sampling.candidates import failure, read_candidate, sample, score_candidates
-from me2sdk.sampling.select import OnCandidate, SelectionConfig, rank
+from me2sdk.sampling.answers import AnswerKey
+from me2sdk.sampling.candidates import (
+    KnownScores,
+    abstains,
+    failure,
+    read_candidate,
+    read_key,
+    sample,
+    score_candidates,
+    sorted_failures,
+)
+from me2sdk.sampling.escalation import Escalate
+from me2sdk.sampling.select import OnCandidate, SelectionConfig, choose
+from me2sdk.sampling.stopping import Stop, split_stop
 from me2sdk.schema import BestOfNResult, Candidate, Failure, Message, Question, RerankResult, Select, Trace
-from me2sdk.scorers import Scorer, load_scorer, scorer_name
+from me2sdk.scorers import Scorer, is_joint, load_scorer, scorer_name
 
 __all__ = ["abest_of_n", "arerank", "best_of_n", "rerank"]
 
@@ -24,8 +36,13 @@ async def abest_of_n(
     *,
     model: Model | LLM,
     n: int = 8,
-    scorer: str | Scorer = "mini",
-    select: Select = "best",
+    scorer: str | Scorer | None = "mini",
+    select: Select = "auto",
+    answer: AnswerKey = "auto",
+    stop: Stop | list[str] = None,
+    min_confidence: float | None = None,
+    escalate: Escalate | Model | LLM | None = None,
+    deadline: float | None = None,
     min_candidates: int = 1,
     on_candidate: OnCandidate | None = None,
     budget: Budget | None = None,
@@ -47,8 +64,18 @@ async def abest_of_n(
         ```
     """
     check_options(best_of_n, params)
+    stop = split_stop(stop, params)
     selection = SelectionConfig(
-        n=n, scorer=scorer, select=select, min_candidates=min_candidates, on_candidate=on_candidate
+        n=n,
+        scorer=scorer,
+        select=select,
+        answer=answer,
+        stop=stop,
+        min_confidence=min_confidence,
+        escalate=escalate,
+        deadline=deadline,
+        min_candidates=min_candidates,
+        on_candidate=on_candidate,
     )
     llm = open_llm(
         model,
@@ -67,8 +94,13 @@ def best_of_n(
     *,
     model: Model | LLM,
     n: int = 8,
-    scorer: str | Scorer = "mini",
-    select: Select = "best",
+    scorer: str | Scorer | None = "mini",
+    select: Select = "auto",
+    answer: AnswerKey = "auto",
+    stop: Stop | list[str] = None,
+    min_confidence: float | None = None,
+    escalate: Escalate | Model | LLM | None = None,
+    deadline: float | None = None,
     min_candidates: int = 1,
     on_candidate: OnCandidate | None = None,
     budget: Budget | None = None,
@@ -77,11 +109,12 @@ def best_of_n(
     timeout: float = 120.0,
     **params: Any,
 ) -> BestOfNResult:
-    """Sample ``n`` answers from a model and return them best-reasoned first (paper §5.3).
+    """Sample up to ``n`` answers from a model, return the best first, and say how sure that is (paper §5.3).
 
-    Each candidate is scored when it arrives, while others are still being generated. A candidate that fails
-    is recorded and the others go on. One in which the model refuses to answer says so in ``refusal``; it is not
-    scored and stands behind all others, so that ``best.refusal`` is set only where nothing but refusals came.
+    Each candidate is scored when it arrives, while others are still being generated; equal ones are scored once. A
+    candidate that fails is recorded and the others go on. One in which the model refuses to answer says so in
+    ``refusal``; it is not scored and stands behind all others, so that ``best.refusal`` is set only where nothing but
+    refusals came.
 
     Args:
         question: the question, or a list of chat messages.
@@ -90,9 +123,26 @@ def best_of_n(
             ModelResponse, or an `LLM`, whose own limits then hold.
         n: number of candidates.
         scorer: "mini", another name as `open_scorer` takes it (a reward model's folder or hub name, a server's URL,
-            ``prm:`` and a process reward model), or anything with ``score(question, traces)``.
-        select: "best" takes the highest reward, "vote" the most frequent answer, "weighted_vote" the answer
-            with the highest sum of sigmoid(reward).
+            ``prm:`` and a process reward model), or anything with ``score(question, traces)``. None scores nothing
+            and decides by agreement alone.
+        select: "auto" takes the answer that most candidates give, of equal votes the one with the better reward, and
+            of its candidates the one that writes it as most do; where most candidates hold no answer it takes the
+            response that is nearest to the others, and of two the one with the better reward. "best" takes the
+            highest reward, "vote" the most frequent answer and its candidate with the best reward. In
+            "weighted_vote" a vote counts from 1 for the lowest reward to 1.5 for the highest.
+        answer: what is compared: "auto" for the final answer that a trace states (`Trace.answer`); "text" for the
+            whole response; "json" for the last JSON value of the response, or "json:field.path" for a part of it;
+            "tool_calls" for the tools that are called and their arguments, or "tool_calls:name"; a regular
+            expression, of which the last match counts and its first group; a function of a `Trace` that returns
+            a str or None; "similar" for free text, where the response nearest to the others wins; None for nothing.
+        stop: when to stop before ``n``: a chance such as 0.95, reached where it is that likely that the leading answer
+            would still lead after all ``n``; "sure" where nothing that is missing can change it; or a function of
+            the `BestOfNResult` so far, asked after each candidate. Candidates are then asked for in waves, each no
+            larger than what is needed at least. A list of texts is sent to the model, which ends its answer there.
+        min_confidence: below this chance of being right, ``result.abstained`` is True.
+        escalate: a stronger model, asked once where the confidence is below ``min_confidence`` (0.8 if that is not
+            set) or not known; or an `Escalate` that says how often and when. Its candidates join the decision.
+        deadline: seconds for the whole call; what came by then is decided on.
         min_candidates: fewer than this is an error.
         on_candidate: called with each `Candidate` once it is scored; may be async. What it raises is logged.
         budget: a `Budget` that stops calls before it is passed.
@@ -104,11 +154,12 @@ def best_of_n(
             temperature 0.6 and top_p 0.95; without them the provider's defaults hold.
 
     Returns:
-        A `BestOfNResult`: ``.best``, ``.candidates`` best first, ``.failures``, ``.usage``.
+        A `BestOfNResult`: ``.best``, ``.confidence`` (the chance that it is right, or None), ``.answers`` with their
+        votes, ``.chosen_by``, ``.candidates`` best first, ``.failures``, ``.usage``.
 
     Raises:
         GenerationError: fewer than ``min_candidates`` came back; ``.partial`` holds what did.
-        ScoringError: no candidate could be scored and ``select`` needs rewards; ``.partial`` holds the
+        ScoringError: no candidate could be scored and ``select`` is "best" or "weighted_vote"; ``.partial`` holds the
             candidates.
         ConfigurationError: an argument cannot work, or the scorer lacks a dependency; raised before any
             call is made.
@@ -129,6 +180,11 @@ def best_of_n(
             n=n,
             scorer=scorer,
             select=select,
+            answer=answer,
+            stop=stop,
+            min_confidence=min_confidence,
+            escalate=escalate,
+            deadline=deadline,
             min_candidates=min_candidates,
             on_candidate=on_candidate,
             budget=budget,
@@ -145,8 +201,10 @@ async def arerank(
     question: Question | None,
     candidates: Sequence[str | Trace | Message],
     *,
-    scorer: str | Scorer = "mini",
-    select: Select = "best",
+    scorer: str | Scorer | None = "mini",
+    select: Select = "auto",
+    answer: AnswerKey = "auto",
+    min_confidence: float | None = None,
 ) -> RerankResult:
     """Order outputs that you already have, best-reasoned first; `rerank` with ``await``.
 
@@ -164,7 +222,9 @@ async def arerank(
         raise InvalidTraceError(
             "rerank needs a list with at least one candidate: texts, Traces or assistant messages."
         )
-    selection = SelectionConfig(n=len(candidates), scorer=scorer, select=select)
+    selection = SelectionConfig(
+        n=len(candidates), scorer=scorer, select=select, answer=answer, min_confidence=min_confidence
+    )
     scorer = await load_scorer(scorer)
     read: list[Candidate] = []
     failures: list[Failure] = []
@@ -173,16 +233,25 @@ async def arerank(
             spans.start(index)
             try:
                 trace, refusal = read_candidate(item, question)
-                read.append(Candidate(index=index, trace=trace, refusal=refusal))
             except InvalidTraceError as error:
                 failures.append(failure(index, "read", error))
                 spans.end(index, failure=failures[-1])
-        scored = await score_candidates(scorer, question, read, failures, spans)
+                continue
+            message = None if isinstance(item, str | Trace) else item
+            said = read_key(index, trace, message, refusal, selection.reader, failures)
+            read.append(Candidate(index=index, trace=trace, refusal=refusal, answer=said))
+        known: KnownScores | None = None if scorer is not None and is_joint(scorer) else {}
+        scored = await score_candidates(scorer, question, read, failures, spans, known)
+    decision = await choose(scored, selection, failures)
     return RerankResult(
-        candidates=await rank(scored, selection, failures),
-        failures=tuple(failures),
+        candidates=decision.candidates,
+        answers=decision.answers,
+        confidence=decision.confidence,
+        chosen_by=decision.chosen_by,
+        abstained=abstains(decision, selection),
+        failures=sorted_failures(failures, decision),
         select=select,
-        scorer=scorer_name(scorer),
+        scorer="" if scorer is None else scorer_name(scorer),
         seconds=time.perf_counter() - started,
     )
 
@@ -191,16 +260,20 @@ def rerank(
     question: Question | None,
     candidates: Sequence[str | Trace | Message],
     *,
-    scorer: str | Scorer = "mini",
-    select: Select = "best",
+    scorer: str | Scorer | None = "mini",
+    select: Select = "auto",
+    answer: AnswerKey = "auto",
+    min_confidence: float | None = None,
 ) -> RerankResult:
-    """Order outputs that you already have, best-reasoned first.
+    """Order outputs that you already have, best first, and say how sure that is.
 
     Args:
         question: what was asked: a string, a list of chat messages, or None.
         candidates: completions as text, `Trace` objects, or assistant messages.
         scorer: as in `best_of_n`.
-        select: as in `best_of_n`.
+        select: as in `best_of_n`, and so are the next two.
+        answer: what is compared.
+        min_confidence: below this chance of being right, ``result.abstained`` is True.
 
     Returns:
         A `RerankResult`. Each candidate keeps its place in the input as ``.index``; a message with a refusal says
@@ -208,7 +281,7 @@ def rerank(
 
     Raises:
         InvalidTraceError: there are no candidates.
-        ScoringError: no candidate could be scored and ``select`` needs rewards; ``.partial`` holds the
+        ScoringError: no candidate could be scored and ``select`` is "best" or "weighted_vote"; ``.partial`` holds the
             candidates.
         ConfigurationError: the scorer lacks a dependency or does not exist.
 
@@ -220,4 +293,8 @@ def rerank(
         print(result.best.index, result.best.response)  # 1 3 + 4 = 7.
         ```
     """
-    return run_sync(arerank(question, candidates, scorer=scorer, select=select))
+    return run_sync(
+        arerank(
+            question, candidates, scorer=scorer, select=select, answer=answer, min_confidence=min_confidence
+        )
+    )

@@ -2,6 +2,7 @@
 
 - `TRMScorer`: the bundled scorer ("mini"), or any Hugging Face reward model on this machine.
 - `PRMScorer`: a process reward model (Qwen2.5-Math-PRM, ReasonFlux-PRM) on this machine.
+- `ConfidenceScorer`: the generator's own log-probabilities.
 - `RemoteTRMScorer`: a reward model behind SGLang, vLLM or Text Embeddings Inference.
 
 Names that are imported as themselves are for other rooms; the public ones are in ``__all__``.
@@ -14,6 +15,10 @@ from me2sdk.scorers.base import (
     ScoredTrace as ScoredTrace,
     Scorer,
     ask_scorer as ask_scorer,
+    asks_for as asks_for,
+    bound_scorer as bound_scorer,
+    explain_request as explain_request,
+    is_joint as is_joint,
     read_inputs as read_inputs,
     score_each as score_each,
     scorer_name as scorer_name,
@@ -23,6 +28,8 @@ from me2sdk.scorers.baselines import (
     LengthScorer as LengthScorer,
     RandomScorer as RandomScorer,
 )
+from me2sdk.scorers.confidence import ConfidenceMeasure, ConfidenceScorer
+from me2sdk.scorers.ensemble import Ensemble
 from me2sdk.scorers.local import PRMScorer, TRMScorer
 from me2sdk.scorers.open import load_scorer as load_scorer, open_scorer, options_for as options_for
 from me2sdk.scorers.parity import compare_scorers as compare_scorers, read_probes as read_probes
@@ -35,7 +42,17 @@ from me2sdk.scorers.text import (
     trace_text as trace_text,
 )
 
-__all__ = ["PRMScorer", "RemoteTRMScorer", "Scorer", "TRMScorer", "available_device", "open_scorer"]
+__all__ = [
+    "ConfidenceMeasure",
+    "ConfidenceScorer",
+    "Ensemble",
+    "PRMScorer",
+    "RemoteTRMScorer",
+    "Scorer",
+    "TRMScorer",
+    "available_device",
+    "open_scorer",
+]
 
 
 def available_device() -> str:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from me2sdk._tracing import span
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
-from me2sdk.schema import Question, Scores, Trace
+from me2sdk.schema import Failure, Question, Scores, Trace
 from me2sdk.scorers.text import trace_text
+
+if TYPE_CHECKING:
+    from me2sdk.llm import LLM
 
 __all__ = [
     "FailureLimit",
@@ -19,6 +24,10 @@ __all__ = [
     "ScoredTrace",
     "Scorer",
     "ask_scorer",
+    "asks_for",
+    "bound_scorer",
+    "explain_request",
+    "is_joint",
     "read_inputs",
     "score_each",
     "scorer_name",
@@ -59,6 +68,47 @@ class Scorer(Protocol):
         ...
 
 
+def is_joint(scorer: Scorer) -> bool:
+    """Whether a scorer looks at all traces of a question side by side.
+
+    Such a scorer has a true attribute ``joint``. `best_of_n` asks it once, when all candidates are there, and with each
+    of them; its rewards of two calls cannot be compared.
+    """
+    return bool(getattr(scorer, "joint", False))
+
+
+def bound_scorer(scorer: Scorer, llm: LLM) -> Scorer:
+    """The scorer with the limits of a model: where it asks models of its own, their calls count there.
+
+    Such a scorer has a method ``within(llm)`` that returns a view of itself, whose calls keep to the budget and the
+    concurrency of ``llm`` and are part of its usage.
+    """
+    within = getattr(scorer, "within", None)
+    return scorer if within is None else within(llm)
+
+
+def asks_for(scorer: Scorer | None) -> dict[str, Any]:
+    """The parameters that a scorer needs with each call of the model whose answers it is to score.
+
+    Such a scorer has an attribute ``request``, as `ConfidenceScorer` has.
+    """
+    return dict(getattr(scorer, "request", None) or {})
+
+
+def explain_request(failure: Failure, scorer: Scorer | None) -> Failure:
+    """The failure of a call; where the model refused what the scorer needs, its message says so."""
+    if scorer is None or failure.status is None or not 400 <= failure.status < 500:
+        return failure
+    refused = {k: v for k, v in asks_for(scorer).items() if re.search(rf"\b{k}\b", failure.message)}
+    if not refused:
+        return failure
+    asked = ", ".join(f"{name}={value!r}" for name, value in refused.items())
+    advice = (
+        f"The scorer {scorer_name(scorer)} asks for {asked}: take another scorer, or a model that gives it."
+    )
+    return failure.model_copy(update={"message": f"{failure.message} {advice}"})
+
+
 def scorer_name(scorer: Scorer) -> str:
     """What results call a scorer."""
     return str(getattr(scorer, "name", type(scorer).__name__))
@@ -82,7 +132,7 @@ async def ask_scorer(scorer: Scorer, question: Questions, traces: Sequence[Trace
             f"{scorer_name(scorer)} must return one finite score per trace, {len(traces)} in all; "
             f"it gave {values[:10]}."
         )
-    return Scores(values, getattr(given, "truncated", None))
+    return Scores(values, getattr(given, "truncated", None), getattr(given, "parts", None))
 
 
 class ScoredTrace(NamedTuple):
@@ -92,11 +142,13 @@ class ScoredTrace(NamedTuple):
         score: its score, or None where it could not be scored.
         truncated: how many of its tokens were left out.
         error: why it could not be scored, or None.
+        parts: where several scorers were joined, what each gave, by name.
     """
 
     score: float | None
     truncated: int = 0
     error: Exception | None = None
+    parts: Mapping[str, float] = MappingProxyType({})
 
 
 class FailureLimit:
@@ -158,15 +210,19 @@ async def score_each(
             except fatal:
                 raise
             except Exception as error:
-                if len(places) == 1:
-                    found[places[0]] = ScoredTrace(None, error=error)
+                if len(places) == 1 or is_joint(scorer):
+                    found[places.start : places.stop] = [ScoredTrace(None, error=error)] * len(places)
                 continue
-            for place, score, truncated in zip(places, scores, scores.truncated, strict=True):
-                found[place] = ScoredTrace(score, truncated)
+            for place, score, left_out, parts in zip(
+                places, scores, scores.truncated, scores.parts, strict=True
+            ):
+                found[place] = ScoredTrace(score, left_out, parts=parts)
             if limit is not None:
                 limit.in_a_row = 0
             return
-        if len(places) > 1:
+        if len(places) > 1 and not is_joint(
+            scorer
+        ):  # of a joint scorer, rewards of two calls cannot be compared
             for part in _parts(places, groups):
                 await attempt(part)
         elif limit is not None:

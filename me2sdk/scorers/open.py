@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, overload
 
 from me2sdk.errors import ConfigurationError
 from me2sdk.scorers.base import Scorer
 from me2sdk.scorers.baselines import BASELINES, LengthScorer, RandomScorer
+from me2sdk.scorers.confidence import ConfidenceScorer
+from me2sdk.scorers.ensemble import Ensemble
 from me2sdk.scorers.local.prm import PRMScorer, is_process_reward_model
 from me2sdk.scorers.local.trm import DType, TRMScorer
 from me2sdk.scorers.mini import MiniScorer
 from me2sdk.scorers.remote import RemoteTRMScorer
+from me2sdk.scorers.text import Reads, Template
 
 __all__ = ["load_scorer", "open_scorer", "options_for"]
 
 _URL = ("http://", "https://")
 _PROCESS = "prm:"
-_OF_SERVERS = frozenset(("api", "model"))
-_OF_MODELS = frozenset(("quantization", "max_tokens", "dtype", "device", "batch_tokens"))
+_JOINED = "+"
+_CONFIDENCE = "confidence"
+_OF_SERVERS = frozenset(("api", "model", "reads", "template", "tokenizer"))
+_OF_PROCESS_MODELS = frozenset(("quantization", "max_tokens", "dtype", "device", "batch_tokens"))
+_OF_MODELS = _OF_PROCESS_MODELS | {"reads", "template"}
 _lock = threading.Lock()
 
 
@@ -34,13 +41,18 @@ def open_scorer(
     dtype: DType | None = None,
     device: str | None = None,
     batch_tokens: int | None = None,
+    reads: Reads | None = None,
+    template: Template | None = None,
+    tokenizer: str | None = None,
 ) -> Scorer:
     """The scorer that a name stands for. Its weights are loaded at the first score.
 
     Args:
-        scorer: "mini" or "small", which ship with me2sdk; "shortest", "longest" or "random"; an http(s) URL of a
+        scorer: "mini" or "small", which ship with me2sdk; "confidence", or "confidence:tail" and the like for another
+            measure of `ConfidenceScorer`; "shortest", "longest" or "random"; an http(s) URL of a
             server that holds a reward model; a folder or hub name of a reward model; ``prm:`` and a folder or hub
-            name for a process reward model, which is also known by its config. An object with
+            name for a process reward model, which is also known by its config; several of these joined by "+", as in
+            "mini+small", for an `Ensemble` with equal weights. An object with
             ``score(question, traces)`` comes back as it is.
         api: protocol of the server, for a URL; "sglang" if None.
         model: name of the served model, for a URL.
@@ -49,6 +61,10 @@ def open_scorer(
         dtype: precision of the weights.
         device: where to run; "auto" if None.
         batch_tokens: most tokens in one forward pass.
+        reads: the part of a trace that is scored, for a reward model here or behind a server; as `TRMScorer` and
+            `RemoteTRMScorer` take it, and so is the next.
+        template: whether the model reads plain text or a chat.
+        tokenizer: for the URL of an SGLang server whose model reads chats; as `RemoteTRMScorer` takes it.
 
     Returns:
         The scorer.
@@ -72,13 +88,12 @@ def open_scorer(
         "dtype": dtype,
         "device": device,
         "batch_tokens": batch_tokens,
+        "reads": reads,
+        "template": template,
+        "tokenizer": tokenizer,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    if unfit := sorted(set(given) - _options_of(scorer)):
-        raise ConfigurationError(
-            f"{scorer if isinstance(scorer, str) else type(scorer).__name__} does not take {' and '.join(unfit)}. "
-            "api and model are for the URL of a server, the other options for models that run here."
-        )
+    _check_fit(scorer, given, _options_of(scorer))
     if not isinstance(scorer, str):
         if not callable(getattr(scorer, "score", None)):
             raise ConfigurationError(
@@ -86,6 +101,8 @@ def open_scorer(
                 f"{type(scorer).__name__} has not."
             )
         return scorer
+    if joined := _joined(scorer):
+        return Ensemble({open_scorer(one, **options_for(one, **given)): 1.0 for one in joined})
     if not scorer.removeprefix(_PROCESS).strip():
         raise ConfigurationError('The name of the scorer is empty. Use "mini", or name a model or a server.')
     if scorer == "mini":
@@ -94,11 +111,36 @@ def open_scorer(
         return RandomScorer()
     if scorer in BASELINES:
         return LengthScorer(scorer)  # type: ignore[arg-type]
+    if _is_confidence(scorer):
+        _, colon, measure = scorer.partition(":")
+        return ConfidenceScorer(measure if colon else "mean")  # type: ignore[arg-type]
     if scorer.startswith(_URL):
         return RemoteTRMScorer(scorer, **given)
     if scorer.startswith(_PROCESS) or (scorer != "small" and is_process_reward_model(scorer)):
+        _check_fit(scorer, given, _OF_PROCESS_MODELS)
         return PRMScorer(scorer.removeprefix(_PROCESS), **given)
     return TRMScorer(scorer, **given)
+
+
+def _check_fit(scorer: str | Scorer, given: dict[str, Any], taken: frozenset[str]) -> None:
+    if unfit := sorted(set(given) - taken):
+        raise ConfigurationError(
+            f"{scorer if isinstance(scorer, str) else type(scorer).__name__} does not take {' and '.join(unfit)}. "
+            "api, model and tokenizer are for the URL of a server, reads and template for reward models here or there, "
+            "the other options for models that run here."
+        )
+
+
+def _joined(scorer: str) -> list[str]:
+    """The names that ``mini+small`` joins; none where the plus belongs to an address or a folder."""
+    names = scorer.split(_JOINED)
+    if len(names) < 2 or "://" in scorer or not all(map(str.strip, names)) or Path(scorer).exists():
+        return []
+    return names
+
+
+def _is_confidence(scorer: str) -> bool:
+    return scorer.partition(":")[0] == _CONFIDENCE
 
 
 def options_for(scorer: str, **options: Any) -> dict[str, Any]:
@@ -107,8 +149,12 @@ def options_for(scorer: str, **options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in taken}
 
 
-async def load_scorer(scorer: str | Scorer) -> Scorer:
-    """The scorer that a name stands for, loaded; the scorers of the last two names are kept.
+@overload
+async def load_scorer(scorer: str | Scorer) -> Scorer: ...
+@overload
+async def load_scorer(scorer: str | Scorer | None) -> Scorer | None: ...
+async def load_scorer(scorer: str | Scorer | None) -> Scorer | None:
+    """The scorer that a name stands for, loaded; the scorers of the last two names are kept. None stays None.
 
     Args:
         scorer: as for `open_scorer`.
@@ -119,7 +165,7 @@ async def load_scorer(scorer: str | Scorer) -> Scorer:
     Raises:
         ConfigurationError: there is no such scorer, or it cannot be loaded.
     """
-    return await asyncio.to_thread(_load, scorer)
+    return None if scorer is None else await asyncio.to_thread(_load, scorer)
 
 
 def _load(scorer: str | Scorer) -> Scorer:
@@ -139,6 +185,10 @@ def _open_named(name: str) -> Scorer:
 
 
 def _options_of(scorer: str | Scorer) -> frozenset[str]:
-    if not isinstance(scorer, str) or scorer == "mini" or scorer in BASELINES:
+    if isinstance(scorer, str) and (joined := _joined(scorer)):
+        return frozenset().union(*map(_options_of, joined))
+    if not isinstance(scorer, str) or scorer in ("mini", *BASELINES) or _is_confidence(scorer):
         return frozenset()
-    return _OF_SERVERS if scorer.startswith(_URL) else _OF_MODELS
+    if scorer.startswith(_URL):
+        return _OF_SERVERS
+    return _OF_PROCESS_MODELS if scorer.startswith(_PROCESS) else _OF_MODELS

@@ -9,7 +9,7 @@ from me2sdk.traces.finish import is_cut_off
 from me2sdk.traces.reader import Reading, join, read_text, split_text
 from me2sdk.traces.tokens import strip_tokens
 
-__all__ = ["read_message"]
+__all__ = ["read_choice", "read_message"]
 
 # Where providers send reasoning. The first that holds any wins, since some of them are copies of each other.
 _FIELDS = (
@@ -61,6 +61,21 @@ def read_message(message: Any, finish_reason: str | None = None) -> Reading:
             return Reading(reading.reasoning, reading.reasoning, False)
         return reading._replace(truncated=reading.truncated or cut is True)
     return _read_beside(field, content, cut)
+
+
+def read_choice(item: Any, finish_reason: str | None = None) -> tuple[Any, str | None, Any]:
+    """Message, finish reason and ``logprobs`` of a choice of a response, or of a message that stands alone.
+
+    Args:
+        item: a choice or a message, a dict or an object with the attributes of OpenAI's.
+        finish_reason: why the model stopped, if the caller knows; else what the choice says.
+    """
+    message, logprobs = _get(item, "message"), _get(item, "logprobs")
+    if not (isinstance(message, dict) or hasattr(message, "content")) or _get(item, "content") is not None:
+        return item, finish_reason, logprobs
+    reason = _get(item, "finish_reason") if finish_reason is None else finish_reason
+    own = _get(message, "logprobs") if logprobs is None else logprobs
+    return message, reason if isinstance(reason, str) else None, own
 
 
 def _read_beside(field: str, content: str, cut: bool | None) -> Reading:
@@ -145,8 +160,8 @@ def _is_thinking(part: Any) -> bool:
     return _get(part, "thought") is True or (kind is None and bool(_get(part, "thinking")))
 
 
-def _tool_calls(message: Any) -> str:
-    """Calls as text, ``name(arguments)`` a line: the response of a message that only calls tools.
+def tool_calls_of(message: Any) -> list[tuple[str, Any]]:
+    """Name and arguments, as the model wrote them, of each tool that a message calls.
 
     Of functions and of custom tools, whose input is free text, and of the field that functions were called in before.
     """
@@ -155,7 +170,12 @@ def _tool_calls(message: Any) -> str:
         [_get(call, "function") or _get(call, "custom") for call in calls] if isinstance(calls, list) else []
     )
     given = [*made, _get(message, "function_call")]
-    return "\n".join(f"{_get(call, 'name')}({_given(call)})" for call in given if call)
+    return [(str(_get(call, "name")), _given(call)) for call in given if call]
+
+
+def _tool_calls(message: Any) -> str:
+    """Calls as text, ``name(arguments)`` a line: the response of a message that only calls tools."""
+    return "\n".join(f"{name}({arguments})" for name, arguments in tool_calls_of(message))
 
 
 def _given(call: Any) -> Any:

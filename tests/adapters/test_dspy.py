@@ -330,14 +330,53 @@ def test_a_saved_program_brings_its_lm_along_without_keys(mixed: OpenAIServer, t
     assert isinstance(lm, BestOfNLM)
     assert (lm.config, lm.model, lm.cache) == (before.config, before.model, before.cache)
     assert (lm.kwargs["temperature"], lm.kwargs["top_p"]) == (1.0, 0.9)
-    with pytest.raises(ConfigurationError, match="scorer object cannot be saved"):
-        BestOfNLM(model(mixed), scorer=Recorder()).dump_state()
+    for setting in ({"scorer": Recorder()}, {"answer": lambda trace: None}, {"stop": lambda result: True}):
+        (name,) = setting
+        with pytest.raises(ConfigurationError, match=f"{name} object cannot be saved"):
+            BestOfNLM(model(mixed), **setting).dump_state()  # type: ignore[arg-type]
+
+
+def test_a_saved_program_keeps_how_it_chooses(mixed: OpenAIServer, tmp_path: Any) -> None:
+    solve, strong = solver(), model(mixed, temperature=0.1)
+    before = BestOfNLM(
+        model(mixed), answer="text", stop=0.9, min_confidence=0.7, escalate=strong, deadline=5.0, scorer=None
+    )
+    solve.set_lm(before)
+    file = tmp_path / "program.json"
+    solve.save(file)
+    assert "sk-secret" not in file.read_text()
+    again = solver()
+    again.load(file, allow_unsafe_lm_state=True)
+    lm = again.get_lm()
+    names = ("n", "scorer", "select", "answer", "stop", "min_confidence", "deadline", "max_concurrency")
+    assert [getattr(lm.config, name) for name in names] == [getattr(before.config, name) for name in names]
+    stronger = lm.config.escalation
+    assert (stronger.n, stronger.below, stronger.model.kwargs["temperature"]) == (1, 0.7, 0.1)
+    assert lm.model == before.model
+
+
+def test_settings_that_change_the_choice_change_the_key_in_a_cache(mixed: OpenAIServer) -> None:
+    def named(trace: Any) -> None: ...
+
+    settings: list[dict[str, Any]] = [
+        {}, {"n": 3}, {"scorer": None}, {"select": "vote"}, {"answer": "json"}, {"answer": named}, {"stop": "sure"},
+        {"min_confidence": 0.5}, {"escalate": model(mixed)}, {"deadline": 9.0},
+    ]  # fmt: skip
+    assert len({BestOfNLM(model(mixed), **one).model for one in settings}) == len(settings)
+
+
+def test_texts_that_end_an_answer_go_to_the_lm() -> None:
+    with OpenAIServer(said(GOOD, 156)) as server:
+        BestOfNLM(model(server), n=1, stop=["END"])(Q)
+        BestOfNLM(model(server), n=1, stop="sure")(Q, stop=["OVER"])
+        assert [request.body["stop"] for request in server.requests] == [["END"], ["OVER"]]
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: BestOfNLM("openai/gpt-4o-mini"), "must be a DSPy LM"),
+        (lambda: BestOfNLM("openai/gpt-4o-mini"), "lm must be a DSPy LM"),
+        (lambda: BestOfNLM(dspy.LM("openai/a"), escalate="openai/b"), "escalate must be a DSPy LM"),
         (lambda: BestOfNLM(dspy.LM("openai/gpt-4o-mini"), n=0), "at least 1"),
         (lambda: BestOfNLM(dspy.LM("openai/gpt-4o-mini"), api_key="sk-x"), "api_key: pass what opens"),
     ],

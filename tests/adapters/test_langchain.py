@@ -24,7 +24,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, ValidationError
 from support.fake_provider import Behaviour, OpenAIServer, Reply, error
 
-from me2sdk import BestOfNResult
+from me2sdk import BestOfNResult, Escalate
 from me2sdk.adapters.langchain import BestOfNChatModel, ReasoningReranker
 from me2sdk.errors import GenerationError, InvalidTraceError
 
@@ -46,21 +46,22 @@ class OpenAIChat(BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         return {"model_name": "gpt-4o-mini", "url": self.url}
 
-    def _request(self, messages: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _request(self, messages: Any, stop: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
         assert kwargs.pop("ls_structured_output_format", None) is None
-        return {"model": "gpt-4o-mini", "messages": convert_to_openai_messages(messages), **kwargs}
+        ends = {"stop": stop} if stop else {}
+        return {"model": "gpt-4o-mini", "messages": convert_to_openai_messages(messages), **ends, **kwargs}
 
     def _generate(
         self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
         with openai.OpenAI(base_url=self.url, api_key="sk-test", max_retries=0) as client:
-            return _result(client.chat.completions.create(**self._request(messages, kwargs)))
+            return _result(client.chat.completions.create(**self._request(messages, stop, kwargs)))
 
     async def _agenerate(
         self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
         async with openai.AsyncOpenAI(base_url=self.url, api_key="sk-test", max_retries=0) as client:
-            return _result(await client.chat.completions.create(**self._request(messages, kwargs)))
+            return _result(await client.chat.completions.create(**self._request(messages, stop, kwargs)))
 
     def bind_tools(self, tools: Any, *, tool_choice: Any = None, **kwargs: Any) -> Any:
         return self.bind(tools=[convert_to_openai_tool(t) for t in tools], **kwargs)
@@ -173,10 +174,12 @@ async def test_asynchronous_streams_and_events_hold_the_chosen_answer_alone(mixe
     assert all("nostream" in e["tags"] for e in ends)
 
 
-def test_a_batch_gets_a_best_answer_each(mixed: OpenAIServer) -> None:
-    answers = (PROMPT | best_of(mixed, 3) | StrOutputParser()).batch([ASKED] * 3)
-    assert len(answers) == 3
-    assert len(mixed.requests) == 9
+def test_a_batch_gets_a_best_answer_each() -> None:
+    # One failure in all: requests of a batch arrive in any order, and three could be those of one answer.
+    with OpenAIServer(lambda request: GOOD if request.number else error(500)) as server:
+        answers = (PROMPT | best_of(server, 3) | StrOutputParser()).batch([ASKED] * 3)
+        assert answers == [GOOD] * 3
+        assert len(server.requests) == 9
 
 
 def test_where_every_call_fails_the_models_own_error_is_raised() -> None:
@@ -308,7 +311,62 @@ def test_a_cache_keeps_the_chosen_answer_and_never_repeats_a_candidate() -> None
         assert len(server.requests) == 5
 
 
+def test_settings_that_change_the_choice_change_the_key_in_a_cache() -> None:
+    def key(**settings: Any) -> str:
+        model = GenericFakeChatModel(messages=iter([]))
+        return repr(BestOfNChatModel(model=model, **settings)._identifying_params)
+
+    spare = GenericFakeChatModel(messages=iter([]))
+    settings: list[dict[str, Any]] = [
+        {}, {"n": 3}, {"scorer": "shortest"}, {"select": "vote"}, {"answer": "json"}, {"stop": "sure"},
+        {"min_confidence": 0.5}, {"escalate": spare}, {"escalate": Escalate(spare, n=2)}, {"deadline": 9.0},
+    ]  # fmt: skip
+    assert len({key(**one) for one in settings}) == len(settings)
+
+
+def test_the_stop_of_a_call_ends_answers_and_that_of_the_wrapper_ends_the_sampling() -> None:
+    with OpenAIServer(GOOD) as server:
+        answer = best_of(server, 4, stop="sure").invoke("12 * 13?", stop=["END"])
+        assert {tuple(request.body["stop"]) for request in server.requests} == {("END",)}
+    result = result_of(answer)
+    assert (result.asked, result.stopped_early) == (3, True)
+
+
+def test_a_stronger_model_gets_the_same_tools_and_the_same_schema() -> None:
+    @tool
+    def multiply(a: int, b: int) -> int:
+        """Multiply."""
+        return a * b
+
+    def asked(build: Callable[[BestOfNChatModel], Any], weak: list[Behaviour], strong: Behaviour) -> Any:
+        def behave(request: Any) -> Behaviour:
+            return strong if request.number >= len(weak) else weak[request.number]
+
+        with OpenAIServer(behave) as server:
+            escalate = Escalate(StructuredChat(url=server.url), below=1)
+            model = BestOfNChatModel(
+                model=StructuredChat(url=server.url), n=2, answer="text", escalate=escalate, max_concurrency=1
+            )
+            found = build(model).invoke("12 * 13?")
+            assert len(server.requests) == 3
+            first, last = server.requests[0].body, server.requests[-1].body
+            assert first == last
+            return found
+
+    texts: list[Behaviour] = [
+        json.dumps({"steps": steps, "value": value}) for steps, value in ((BAD, 146), (GOOD, 147))
+    ]
+    strong = json.dumps({"steps": GOOD, "value": 156})
+    found = asked(lambda model: model.with_structured_output(Solution), texts, strong)
+    assert found.value in (146, 147, 156)
+    calls: list[Behaviour] = [called("multiply", a=12, b=14), called("multiply", a=12, b=15)]
+    answer = asked(lambda model: model.bind_tools([multiply]), calls, called("multiply", a=12, b=13))
+    assert result_of(answer).escalated
+
+
 def test_bad_settings_say_what_to_do(mixed: OpenAIServer) -> None:
+    with pytest.raises(ValidationError, match="escalate must be a LangChain chat model, not a str"):
+        best_of(mixed, escalate="openai/gpt-4o")
     with pytest.raises(ValidationError, match="must be a LangChain chat model, not a str"):
         BestOfNChatModel(model="gpt-4o-mini")  # type: ignore[arg-type]
     with pytest.raises(ValidationError, match="at least 1"):
@@ -329,6 +387,21 @@ async def test_the_reranker_orders_documents() -> None:
     assert ordered[0].metadata["reward"] < 0
     assert ReasoningReranker().compress_documents(documents(), "?")[-1].metadata["reward"] is None
     assert ReasoningReranker().compress_documents([], "?") == []
+
+
+def test_the_reranker_says_how_sure_the_choice_is() -> None:
+    texts = [GOOD, f"{BAD} The answer is 146.", f"{BAD} Hmm. The answer is 146."]
+    documents = [Document(page_content=text) for text in texts]
+    best, _, odd = ReasoningReranker(min_confidence=1).compress_documents(documents, "12 * 13?")
+    assert (best.page_content in texts[1:], odd.page_content) == (True, GOOD)
+    told = best.metadata["me2sdk"]
+    assert (told["chosen_by"], told["abstained"]) == ("agreement and reward", True)
+    assert best.metadata["confidence"] == told["confidence"] > odd.metadata["confidence"]
+    assert odd.metadata["reward"] > best.metadata["reward"]
+    by_reward = ReasoningReranker(select="best").compress_documents(documents, "12 * 13?")
+    assert by_reward[0].page_content == GOOD
+    by_text = ReasoningReranker(answer="text").compress_documents(documents, "12 * 13?")
+    assert len(by_text[0].metadata["me2sdk"]["answers"]) == 3
 
 
 async def test_the_reranker_is_a_step_of_a_chain() -> None:

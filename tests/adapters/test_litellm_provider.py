@@ -52,7 +52,7 @@ def complete(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 def test_the_best_answer_comes_back_with_all_of_them_beside_it(complete: Any) -> None:
     with OpenAIServer(Reply([BAD, GOOD, BAD])) as server:
-        response = complete(MODEL, CHAT, best_of=3, api_base=server.url)
+        response = complete(MODEL, CHAT, best_of=3, select="best", api_base=server.url)
     (choice,) = response.choices
     assert choice.message.content == GOOD
     assert choice.index == 0
@@ -88,6 +88,30 @@ def test_parameters_go_on_and_options_do_not(complete: Any) -> None:
     assert {name: request.body.get(name) for name in sent} == sent
     assert not {"best_of", "scorer", "select"} & set(request.body)
     assert request.headers["x-team"] == "red"
+
+
+def test_how_to_choose_is_said_per_call_and_not_sent(complete: Any) -> None:
+    options = {"answer": "text", "min_confidence": 1.0, "escalate": "openai/strong", "deadline": 30}
+    with OpenAIServer(lambda request: Reply([BAD, GOOD, BAD] if "n" in request.body else GOOD)) as server:
+        response = complete(
+            MODEL, CHAT, api_base=server.url, stop="sure", extra_body={"best_of": 3, **options}
+        )
+    result = response._hidden_params["me2sdk"]
+    assert (result.escalated, result.asked, result.abstained) == (True, 4, True)
+    assert {answer.text for answer in result.answers} == {GOOD.casefold(), BAD.casefold()}
+    assert [request.body["model"] for request in server.requests] == ["gpt-4o-mini", "strong"]
+    for request in server.requests:
+        assert not {"best_of", *options} & set(request.body)
+        assert request.body["stop"] in ("sure", ["sure"])  # LiteLLM's own: a text at which an answer ends
+
+
+def test_early_stopping_has_a_name_of_its_own(complete: Any) -> None:
+    litellm = load_litellm()
+    with OpenAIServer(lambda request: Reply([GOOD] * request.body.get("n", 1))) as server:
+        response = complete(MODEL, CHAT, api_base=server.url, best_of=4, stop_sampling="sure")
+        assert (response._hidden_params["me2sdk"].asked, server.requests[0].body.get("stop")) == (3, None)
+        with pytest.raises(litellm.BadRequestError, match="cannot be combined"):
+            complete(MODEL, CHAT, api_base=server.url, stop_sampling=0.9, stop=["END"])
 
 
 def test_eight_answers_unless_told_otherwise(complete: Any) -> None:
@@ -224,7 +248,7 @@ def test_tool_calls_pass(complete: Any, stream: bool) -> None:
 
 async def test_a_router_balances_and_falls_back() -> None:
     litellm = load_litellm()
-    with OpenAIServer(error(429)) as down, OpenAIServer(Reply([BAD, GOOD])) as up:
+    with OpenAIServer(error(429)) as down, OpenAIServer(Reply([BAD, *[GOOD] * 7])) as up:
 
         def deployment(group: str, server: OpenAIServer) -> dict[str, Any]:
             params = {"model": MODEL, "best_of": 2, "api_base": server.url, "api_key": KEY}

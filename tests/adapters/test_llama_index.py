@@ -327,7 +327,16 @@ def test_thinking_blocks_and_cut_off_answers_are_read() -> None:
     assert answer.additional_kwargs["total_tokens"] == 10
 
 
+def test_the_stop_of_a_call_ends_answers_and_that_of_the_wrapper_ends_the_sampling() -> None:
+    with OpenAIServer(GOOD) as server:
+        answer = best_of(server, 4, stop="sure").chat(ASKED, stop=["END"])
+        assert {tuple(request.body["stop"]) for request in server.requests} == {("END",)}
+    assert (result_of(answer).asked, result_of(answer).stopped_early) == (3, True)
+
+
 def test_bad_settings_say_what_to_do_and_no_key_is_written() -> None:
+    with pytest.raises(ValidationError, match="escalate must be a LlamaIndex LLM, not a str"):
+        BestOfNLLM(llm=MockLLM(), escalate="gpt-4o")
     with pytest.raises(ValidationError, match="must be a LlamaIndex LLM, not a str"):
         BestOfNLLM(llm="gpt-4o-mini")
     with pytest.raises(ValidationError, match="at least 1"):
@@ -336,7 +345,8 @@ def test_bad_settings_say_what_to_do_and_no_key_is_written() -> None:
     class Keyed(Recorded):
         api_key: str = "sk-secret"
 
-    assert "sk-secret" not in BestOfNLLM(llm=Keyed(texts=())).to_json()
+    keyed = Keyed(texts=())
+    assert "sk-secret" not in BestOfNLLM(llm=keyed, escalate=keyed).to_json()
 
 
 async def test_the_reranker_orders_nodes() -> None:
@@ -351,6 +361,15 @@ async def test_the_reranker_orders_nodes() -> None:
     assert best.score > worst.score
     assert empty.score is None
     assert ReasoningReranker().postprocess_nodes([]) == []
+    agreeing = [GOOD, *(f"{BAD} The answer is {number}." for number in (146, 146, 147))]
+    nodes = [NodeWithScore(node=TextNode(text=text)) for text in agreeing]
+
+    def best_by(**options: Any) -> str:
+        return str(ReasoningReranker(**options).postprocess_nodes(nodes, query_str="12 * 13?")[0].text)
+
+    assert best_by() == agreeing[1]
+    assert best_by(select="best") == GOOD
+    assert best_by(answer=r"is (\d\d\d)\.") == agreeing[1]
 
 
 def test_the_wrapper_is_an_llm_that_calls_tools() -> None:

@@ -140,7 +140,10 @@ def test_rerank_parse_dag_and_judge_pair(logged: Callable[[], list[Trace]]) -> N
         "judge_pair": "EVALUATOR",
     }
     assert root(found["rerank"]).inputs == {"question": "12 * 13?", "candidates": [BAD, GOOD]}
-    assert root(found["rerank"]).outputs["response"] == GOOD
+    told = root(found["rerank"]).outputs
+    assert (told["response"], told["chosen_by"], told["asked"]) == (GOOD, "agreement and reward", None)
+    assert told["confidence"] == told["answers"][0]["confidence"] == told["candidates"][0]["confidence"]
+    assert root(found["rerank"]).get_attribute("me2sdk.confidence") == told["confidence"]
     assert root(found["parse_dag"]).outputs["steps"] == len(dag.nodes)
     assert root(found["judge_pair"]).outputs["preference"] == verdict.preference == "a"
     calls = [span for span in found["judge_pair"].data.spans if span.span_type == "CHAT_MODEL"]

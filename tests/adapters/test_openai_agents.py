@@ -51,7 +51,8 @@ def result_of(response: object) -> BestOfNResult:
 async def test_the_best_answer_is_the_runs_output() -> None:
     with OpenAIServer([BAD, error(400, "broken"), GOOD, BAD]) as server:
         async with Client(server) as model:
-            agent = Agent(name="Tutor", instructions="Be brief.", model=BestOfNModel(model, n=4))
+            best_of_4 = BestOfNModel(model, n=4, select="best")
+            agent = Agent(name="Tutor", instructions="Be brief.", model=best_of_4)
             run = await Runner.run(agent, QUESTION, run_config=QUIET)
     assert run.final_output == GOOD
     result = result_of(run.raw_responses[-1])
@@ -252,6 +253,9 @@ async def test_any_model_can_be_wrapped() -> None:
     assert result_of(run.raw_responses[-1]).candidates[1].trace.truncated
     await model.close()
     assert model.wrapped.closed  # type: ignore[attr-defined]
+    strong = Scripted()
+    await BestOfNModel(Scripted(), escalate=strong).close()
+    assert strong.closed
     assert not hasattr(model, "nothing")
 
 

@@ -78,7 +78,9 @@ def asked(url: str, key: str = "none") -> Iterator[openai.OpenAI]:
 def _shared() -> Iterator[tuple[Upstream, str]]:
     upstream = Upstream()
     with (
-        served(upstream, scorers={"mini": "mini", "long": Longest()}, allow_params={"top_k"}) as url,
+        served(
+            upstream, scorers={"mini": "mini", "long": Longest()}, allow_params={"top_k"}, select="best"
+        ) as url,
         upstream,
     ):
         yield upstream, url
@@ -223,7 +225,7 @@ def test_no_request_makes_the_server_load_a_scorer(
     "name",
     "api_base base_url api_key api_version custom_llm_provider headers extra_headers extra_body extra_query callbacks "
     "success_callback mock_response timeout num_retries max_retries fallbacks model_list organization litellm_params "
-    "deployment_id azure_ad_token vertex_credentials aws_region_name cache caching deadline top_p_typo".split(),
+    "deployment_id azure_ad_token vertex_credentials aws_region_name cache caching top_p_typo".split(),
 )
 def test_parameters_that_are_not_openais_are_refused(upstream: Upstream, url: str, name: str) -> None:
     response = post(url, "chat/completions", {"model": "m", "messages": QUESTION, name: "http://127.0.0.1:1"})
@@ -370,6 +372,217 @@ def test_refusals_have_no_score(upstream: Upstream, url: str) -> None:
     assert (answer.status_code, "refusal" in complaint(answer)["message"]) == (400, True)
 
 
+# How the best is chosen
+
+
+MOST = "12 * 13 = 140, or 12 * 13 = 141. Hmm. The answer is 146."
+
+
+@contextmanager
+def agreeing(upstream: Upstream, **settings: Any) -> Iterator[str]:
+    """A server of two models: of the first most candidates agree, on an answer with a worse reward than the other."""
+    texts = {"weak": [MOST, GOOD, MOST, MOST], "strong": [GOOD]}
+    upstream.behave = lambda request: Reply(texts[request.body["model"]])
+    models = {"weak": "openai/weak", "strong": "openai/strong"}
+    with served(upstream, models=models, **settings) as url:
+        yield url
+
+
+def test_agreement_decides_and_the_response_says_how_sure_it_is(upstream: Upstream) -> None:
+    with agreeing(upstream) as url:
+        response = post(url, "chat/completions", {"messages": QUESTION, "me2": {"candidates": True}})
+    found = response.json()
+    told = found["me2"]
+    assert found["choices"][0]["message"]["content"] == MOST
+    assert (told["select"], told["chosen_by"]) == ("auto", "agreement and reward")
+    assert [(one["text"], one["votes"]) for one in told["answers"]] == [("146", 3), ("156", 1)]
+    assert told["answers"][0]["confidence"] == told["confidence"] == told["candidates"][0]["confidence"]
+    assert (told["asked"], told["stopped_early"], told["escalated"], told["abstained"]) == (
+        4,
+        False,
+        False,
+        False,
+    )
+    assert response.headers["x-me2-confidence"] == f"{told['confidence']:.4f}"
+    assert response.headers["x-me2-chosen-by"] == "agreement and reward"
+    assert response.headers["x-me2-abstained"] == "false"
+
+
+def test_what_is_not_known_is_null_and_has_no_header(upstream: Upstream) -> None:
+    with agreeing(upstream) as url:
+        response = post(url, "chat/completions", {"messages": QUESTION, "best_of": 1, "min_confidence": 0.5})
+    assert response.json()["me2"]["confidence"] is None
+    assert "x-me2-confidence" not in response.headers
+    assert response.headers["x-me2-abstained"] == "true"  # what is not known is not sure
+
+
+def test_a_stream_says_the_same_in_its_last_chunk(upstream: Upstream) -> None:
+    with agreeing(upstream) as url, asked(url) as client:
+        *_, last = client.chat.completions.create(model="weak", messages=QUESTION, stream=True)
+    told = last.model_extra["me2"]  # type: ignore[index]
+    assert (told["chosen_by"], told["abstained"]) == ("agreement and reward", False)
+    assert 0 < told["confidence"] < 1
+
+
+@pytest.mark.parametrize("how", ["field", "header", "setting"])
+def test_how_to_choose_can_be_said_in_three_places(upstream: Upstream, how: str) -> None:
+    said = {"answer": "text", "min_confidence": 1.0, "stop_sampling": "sure"}
+    settings, body, headers = {}, {}, {}
+    if how == "setting":
+        settings = {"stop" if name == "stop_sampling" else name: value for name, value in said.items()}
+    elif how == "field":
+        body = said
+    else:
+        headers = {f"x-me2-{name.replace('_', '-')}": str(value) for name, value in said.items()}
+    with agreeing(upstream, **settings) as url:
+        told = post(url, "chat/completions", {"messages": QUESTION, **body}, headers=headers).json()["me2"]
+    assert told["abstained"] is True
+    assert told["answers"][0]["text"] == MOST.casefold()
+    assert upstream.requests[0].body["n"] == 3  # where three of four agree, the fourth can change nothing
+
+
+def test_a_field_wins_over_a_header_and_a_header_over_a_setting(upstream: Upstream) -> None:
+    with agreeing(upstream, min_confidence=0.01) as url:
+
+        def abstains(body: dict[str, Any], headers: dict[str, str]) -> bool:
+            response = post(url, "chat/completions", {"messages": QUESTION, **body}, headers=headers)
+            return bool(response.json()["me2"]["abstained"])
+
+        header = {"x-me2-min-confidence": "1"}
+        assert [abstains({}, {}), abstains({}, header)] == [False, True]
+        assert abstains({"min_confidence": 0.01}, header) is False
+
+
+def test_texts_that_end_an_answer_and_the_end_of_sampling_are_two_things(upstream: Upstream) -> None:
+    with agreeing(upstream) as url:
+        body = {"messages": QUESTION, "stop": ["END"], "stop_sampling": 0.9}
+        assert post(url, "chat/completions", body).status_code == 200
+    assert {tuple(request.body["stop"]) for request in upstream.requests} == {("END",)}
+    assert "stop_sampling" not in upstream.requests[0].body
+
+
+def test_a_stop_of_the_settings_is_left_out_where_nothing_can_be_counted(upstream: Upstream) -> None:
+    with agreeing(upstream, stop="sure") as url:
+        told = post(url, "chat/completions", {"messages": QUESTION, "select": "best"}).json()["me2"]
+        assert (told["asked"], told["chosen_by"]) == (4, "reward")
+        said = {"messages": QUESTION, "select": "best"}
+        for place in (
+            {"json": {**said, "stop_sampling": "sure"}},
+            {"headers": {"x-me2-stop-sampling": "0.9"}},
+        ):
+            response = httpx.post(f"{url}/v1/chat/completions", **{"json": said, **place}, timeout=60)
+            where = "x-me2-stop-sampling" if "headers" in place else "stop_sampling"
+            assert (response.status_code, complaint(response)["param"]) == (400, where)
+
+
+@pytest.mark.parametrize("how", ["field", "setting"])
+def test_a_stronger_model_of_the_server_is_asked_and_counted(upstream: Upstream, how: str) -> None:
+    said = {"escalate": "strong", "min_confidence": 1.0}
+    settings, body = ({}, said) if how == "field" else (said, {})
+    with agreeing(upstream, **settings) as url:
+        told = post(url, "chat/completions", {"messages": QUESTION, **body}).json()["me2"]
+        assert metric(url, 'me2_tokens_total{kind="completion"}') == 25
+        assert metric(url, 'me2_candidates_total{outcome="scored"}') == 5
+    assert (told["escalated"], told["asked"], told["usage"]["completion_tokens"]) == (True, 5, 25)
+    assert [request.body["model"] for request in upstream.requests] == ["weak", "strong"]
+    assert {request.key for request in upstream.requests} == {SECRET}
+
+
+def test_a_stronger_model_of_the_settings_is_not_asked_to_help_itself(upstream: Upstream) -> None:
+    with agreeing(upstream, escalate="strong", min_confidence=1.0) as url:
+        body = {"model": "strong", "messages": QUESTION, "best_of": 1}
+        told = post(url, "chat/completions", body).json()["me2"]
+    assert (told["escalated"], told["abstained"], len(upstream.requests)) == (False, True, 1)
+
+
+@pytest.mark.parametrize("name", ["openai/strong", "gpt-4o", "http://127.0.0.1:1", ""])
+def test_no_request_makes_the_server_ask_another_model(upstream: Upstream, name: str) -> None:
+    with agreeing(upstream) as url:
+        response = post(url, "chat/completions", {"messages": QUESTION, "escalate": name})
+    assert (response.status_code, complaint(response)["param"]) == (400, "escalate")
+    assert "weak, strong" in complaint(response)["message"]
+    assert not upstream.requests
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "rerank"])
+@pytest.mark.parametrize("how", ["field", "header"])
+def test_a_regular_expression_is_taken_from_the_operator_alone(
+    upstream: Upstream, path: str, how: str
+) -> None:
+    hostile = r"(a+)+$"
+    body: dict[str, Any] = {"query": "?", "documents": [MOST]} if path == "rerank" else {"messages": QUESTION}
+    headers: dict[str, str] = {}
+    with agreeing(upstream, answer=r"answer is (\d+)") as url:
+        told = post(url, path, body).json()
+        assert (told if path == "rerank" else told["me2"])["answers"][0]["text"] == "146"
+        upstream.reset()
+        if how == "field":
+            body["answer"] = hostile
+        else:
+            headers["x-me2-answer"] = hostile
+        response = post(url, path, body, headers=headers)
+    where = "answer" if how == "field" else "x-me2-answer"
+    assert (response.status_code, complaint(response)["param"]) == (400, where)
+    assert "operator" in complaint(response)["message"]
+    assert not upstream.requests
+
+
+def test_what_came_within_a_requests_own_deadline_is_decided_on(upstream: Upstream) -> None:
+    upstream.behave = lambda request: HANG if request.body["model"] == "hangs" else GOOD
+    with served(upstream, models={"pool": ["openai/hangs", "openai/fine"]}, n=2) as url:
+        response = post(url, "chat/completions", {"messages": QUESTION, "deadline": 0.5})
+        upstream.wait_for(lambda: upstream.left == 1)
+    assert response.json()["choices"][0]["message"]["content"] == GOOD
+    assert response.json()["me2"]["answered"] == 1
+
+
+def test_a_vote_that_cannot_be_held_is_told(upstream: Upstream) -> None:
+    upstream.behave = lambda request: Reply(["Hello!", "Hi there!"])
+    body = {"messages": QUESTION, "best_of": 2, "select": "vote", "me2": {"candidates": True}}
+    with served(upstream) as url:
+        (failure,) = post(url, "chat/completions", body).json()["me2"]["failures"]
+        assert (failure["index"], failure["stage"], failure["error"]) == (None, "select", "NoVote")
+        assert metric(url, 'me2_candidates_total{outcome="failed"}') == 0
+        assert metric(url, 'me2_candidates_total{outcome="scored"}') == 2
+        upstream.behave = lambda request: error(429)
+        assert post(url, "chat/completions", body).status_code == 429
+
+
+def test_reranking_says_how_sure_it_is(url: str) -> None:
+    body = {
+        "query": "What is 12 * 13?",
+        "documents": [GOOD, MOST, MOST],
+        "select": "auto",
+        "min_confidence": 1,
+    }
+    response = post(url, "rerank", body)
+    told = response.json()
+    assert [one["index"] for one in told["results"]] == [1, 2, 0]
+    assert told["results"][0]["confidence"] == told["confidence"] == told["answers"][0]["confidence"]
+    assert (told["chosen_by"], told["abstained"], told["escalated"]) == ("agreement and reward", True, None)
+    assert response.headers["x-me2-abstained"] == "true"
+    assert response.headers["x-me2-confidence"] == f"{told['confidence']:.4f}"
+    assert [one["index"] for one in post(url, "rerank", {**body, "select": "best"}).json()["results"]] == [
+        0,
+        1,
+        2,
+    ]
+    header = {"x-me2-answer": "text"}
+    assert post(url, "rerank", body, headers=header).json()["answers"][0]["text"] == MOST.casefold()
+
+
+def test_reranked_messages_are_compared_by_the_tools_that_they_call(url: str) -> None:
+    def calls(arguments: str) -> dict[str, Any]:
+        function = {"name": "add", "arguments": arguments}
+        return {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": function}]}
+
+    messages = [calls('{"a": 1}'), calls('{"a":2}'), calls('{"a": 2.0}')]
+    body = {"question": QUESTION, "candidates": messages, "select": "auto", "answer": "tool_calls"}
+    found = post(url, "rerank", body).json()
+    assert [one["votes"] for one in found["answers"]] == [2, 1]
+    assert found["results"][0]["index"] in (1, 2)
+
+
 # Streams
 
 
@@ -462,7 +675,9 @@ def test_a_stream_that_is_closed_after_its_head_cancels_its_calls(upstream: Upst
     with served(upstream, keep_alive=0.05) as url:
         body = {"messages": QUESTION, "stream": True}
         with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
-            lines = response.iter_lines()  # held: httpx closes the connection when this generator is collected
+            lines = (
+                response.iter_lines()
+            )  # held: httpx closes the connection when this generator is collected
             assert next(lines).startswith(":")
             upstream.wait_for(lambda: upstream.in_flight == 1)
         upstream.wait_for(lambda: upstream.in_flight == 0)
@@ -581,7 +796,7 @@ def test_a_price_that_is_not_known_is_the_operators_affair(upstream: Upstream) -
 
 
 def test_answers_come_from_the_cache(upstream: Upstream, tmp_path: Path) -> None:
-    with served(upstream, cache=tmp_path) as url, asked(url) as client:
+    with served(upstream, cache=tmp_path, select="best") as url, asked(url) as client:
         for calls, cached in ((1, 0), (0, 4)):
             answer = client.chat.completions.create(model="m", messages=QUESTION)
             assert answer.choices[0].message.content == GOOD
@@ -613,7 +828,7 @@ class Broken:
 
 def test_a_scorer_that_fails_is_told_without_its_words(upstream: Upstream) -> None:
     with served(upstream, scorers=[Broken()]) as url:
-        chat = post(url, "chat/completions", {"messages": QUESTION})
+        chat = post(url, "chat/completions", {"messages": QUESTION, "select": "best"})
         score = post(url, "score", {"question": "?", "traces": ["a"]})
         vote = post(url, "chat/completions", {"messages": QUESTION, "select": "vote"})
     assert (chat.status_code, complaint(chat)["code"]) == (500, "scoring")
@@ -648,6 +863,14 @@ def test_a_scorer_that_fails_is_told_without_its_words(upstream: Upstream) -> No
         ({"tools": {}}, "tools"),
         ({"select": "worst"}, "select"),
         ({"scorer": ["mini"]}, "scorer"),
+        ({"answer": "nothing"}, "answer"),
+        ({"answer": 3}, "answer"),
+        ({"stop_sampling": 0.2}, "stop_sampling"),
+        ({"stop_sampling": "END"}, "stop_sampling"),
+        ({"min_confidence": 0}, "min_confidence"),
+        ({"min_confidence": "high"}, "min_confidence"),
+        ({"escalate": 3}, "escalate"),
+        ({"deadline": 0}, "deadline"),
         ({"me2": {"all": True}}, "me2"),
     ],
 )
@@ -665,6 +888,8 @@ def test_wrong_fields_are_named(upstream: Upstream, url: str, change: dict[str, 
     [
         ("x-me2-n", "many"), ("x-me2-n", "-1"), ("x-me2-n", "0"), ("x-me2-n", "9" * 50), ("x-me2-n", b"\xb2"),
         ("x-me2-n", "65"), ("x-me2-select", "worst"), ("x-me2-select", b"\xff\xfe"), ("x-me2-scorer", b"\xff\xfe"),
+        ("x-me2-answer", "nothing"), ("x-me2-min-confidence", "2"), ("x-me2-min-confidence", "high"),
+        ("x-me2-min-confidence", "nan"), ("x-me2-stop-sampling", "0.1"), ("x-me2-stop-sampling", "END"),
     ],
 )  # fmt: skip
 def test_wrong_headers_are_named(upstream: Upstream, url: str, name: str, value: str | bytes) -> None:
@@ -1073,7 +1298,8 @@ def test_an_answer_is_not_held_back() -> None:
         {"n": 0}, {"n": 65}, {"timeout": 0}, {"timeout": float("inf")}, {"api_key": ""}, {"api_key": "a b"},
         {"api_key": "schlüssel"}, {"scorers": {}}, {"port": 70000}, {"select": "worst"}, {"unknown": 1},
         *({"allow_params": [name]} for name in ("api_base", "extra_body", "mock_response", "headers", "timeout", "n")),
-        {"allow_params": ["input_cost_per_token"]},
+        {"allow_params": ["input_cost_per_token"]}, {"answer": "nothing"}, {"stop": 2}, {"min_confidence": 0},
+        {"models": "openai/a", "escalate": "openai/b"}, {"select": "best", "stop": "sure"},
     ],
 )  # fmt: skip
 def test_settings_that_cannot_work(settings: dict[str, Any]) -> None:

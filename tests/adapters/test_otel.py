@@ -91,9 +91,12 @@ def test_the_tree_of_best_of_n_with_a_candidate_that_failed(best_of: BestOf, spa
     assert verb.parent.span_id == spans.one("mine").context.span_id
     assert verb.attributes is not None
     told = {name.removeprefix("me2sdk."): value for name, value in verb.attributes.items()}
-    assert (told["n"], told["select"], told["scorer"], told["models"]) == (3, "best", "mini", tuple(pool))
+    assert (told["n"], told["select"], told["scorer"], told["models"]) == (3, "auto", "mini", tuple(pool))
     assert (told["best.index"], told["best.reward"], told["failures"]) == (1, result.best.score, 1)
     assert (told["calls"], told["prompt_tokens"], told["completion_tokens"]) == (2, 14, 10)
+    choice = ("confidence", "chosen_by", "abstained", "asked", "stopped_early", "escalated")
+    assert [told[name] for name in choice] == [getattr(result, name) for name in choice]
+    assert (0 < told["confidence"] < 1, told["chosen_by"], told["asked"]) == (True, "agreement and reward", 3)
     assert "cost_usd" not in told  # the price of one model is not known
 
     candidates = spans.below(verb, "candidate")
@@ -372,6 +375,37 @@ def test_rerank_and_a_score_that_failed(spans: Spans) -> None:
     assert found[1].status.status_code is StatusCode.UNSET  # an answer all the same
     assert (found[2].attributes or {})["error.type"] == "InvalidTraceError"
     assert [one.status.status_code for one in spans.below(verb, "score picky")].count(StatusCode.ERROR) == 2
+
+
+def test_what_is_compared_is_a_setting_and_no_text(spans: Spans, caplog: pytest.LogCaptureFixture) -> None:
+    result = rerank("12 * 13?", [GOOD, BAD, GOOD], answer="text", min_confidence=1)
+    told = spans.one("invoke_workflow rerank").attributes or {}
+    assert told["me2sdk.confidence"] == result.confidence
+    assert (told["me2sdk.chosen_by"], told["me2sdk.abstained"]) == ("agreement and reward", True)
+    assert not {"me2sdk.asked", "me2sdk.escalated", "me2sdk.answer"} & set(told)
+    assert GOOD.casefold() not in spans.text().casefold()
+    assert not caplog.records  # a tracer that fails is logged
+
+
+def test_without_a_scorer_there_is_no_evaluation(spans: Spans, caplog: pytest.LogCaptureFixture) -> None:
+    best_of_n("12 * 13?", model=lambda messages, **params: GOOD, n=3, scorer=None, stop="sure")
+    told = spans.one("invoke_workflow best_of_n").attributes or {}
+    assert (told["me2sdk.chosen_by"], told["me2sdk.asked"], told["me2sdk.stopped_early"]) == (
+        "agreement",
+        2,
+        True,
+    )
+    assert "me2sdk.scorer" not in told
+    assert [len(one.events) for one in spans.all("candidate")] == [0, 0]
+    assert not spans.all("score")
+    assert not caplog.records
+
+
+def test_a_vote_that_cannot_be_held_is_no_failure_of_a_candidate(spans: Spans) -> None:
+    best_of_n("Say hello.", model=lambda messages, **params: "Hello!", n=2, select="vote")
+    told = spans.one("invoke_workflow best_of_n").attributes or {}
+    assert (told["me2sdk.failures"], "me2sdk.confidence" in told) == (1, False)
+    assert {one.status.status_code for one in spans.all()} == {StatusCode.UNSET}
 
 
 STEPS = ["First 12 * 13.", "So 120 + 36 = 156.", "Hence 156."]

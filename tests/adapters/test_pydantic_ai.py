@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import count
+from typing import Any, ClassVar, Self
 
 import pytest
 from pydantic import BaseModel
@@ -64,7 +65,8 @@ def result_of(response: ModelResponse) -> BestOfNResult:
 
 async def test_the_best_answer_of_an_openai_model_is_the_agents_answer() -> None:
     with OpenAIServer([BAD, error(400, "broken"), GOOD, BAD]) as server:
-        async with Agent(BestOfNModel(openai_model(server), n=4), instructions="Be brief.") as agent:
+        model = BestOfNModel(openai_model(server), n=4, select="best")
+        async with Agent(model, instructions="Be brief.") as agent:
             run = await agent.run(QUESTION)
     assert run.output == GOOD
     result = result_of(run.response)
@@ -179,6 +181,29 @@ async def test_structured_output_is_validated_after_the_choice(text: bool) -> No
     assert run.output == products[1]
 
 
+async def test_a_stronger_model_is_opened_and_closed_with_the_wrapped_one() -> None:
+    class Watched(FunctionModel):
+        events: ClassVar[list[str]] = []
+
+        async def __aenter__(self) -> Self:
+            self.events.append("opened")
+            return await super().__aenter__()
+
+        async def __aexit__(self, *error: Any) -> bool | None:
+            self.events.append("closed")
+            return await super().__aexit__(*error)
+
+    async def function(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return said(GOOD)
+
+    model = BestOfNModel(scripted(said(GOOD), said(BAD)), n=2, min_confidence=1.0, escalate=Watched(function))
+    async with Agent(model) as agent:
+        run = await agent.run(QUESTION)
+    assert result_of(run.response).escalated
+    assert Watched.events == ["opened", "closed"]
+    assert run.usage.output_tokens == 15  # of all three
+
+
 async def test_when_all_fail_the_models_own_error_is_raised_and_a_fallback_goes_on() -> None:
     with OpenAIServer(error(400, "no such thing")) as server:
         model = BestOfNModel(openai_model(server), n=3)
@@ -206,7 +231,7 @@ async def test_a_scorer_that_fails_is_an_error_that_keeps_the_answers() -> None:
         def score(self, question: object, traces: list[object]) -> list[float]:
             raise OSError("no scorer")
 
-    agent = Agent(BestOfNModel(scripted(said(GOOD), said(BAD)), n=2, scorer=Broken()))  # type: ignore[arg-type]
+    agent = Agent(BestOfNModel(scripted(said(GOOD), said(BAD)), n=2, scorer=Broken(), select="best"))  # type: ignore[arg-type]
     with pytest.raises(ScoringError, match="no scorer") as caught:
         await agent.run(QUESTION)
     assert caught.value.partial is not None

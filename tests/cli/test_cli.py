@@ -12,7 +12,6 @@ import pytest
 from support.fake_provider import OpenAIServer, Reply, error
 
 from me2sdk import BestOfNResult, RerankResult
-from me2sdk.cli.demo import METHODS, word_problems
 
 Me2 = Callable[..., Any]
 
@@ -198,38 +197,6 @@ def test_wrong_usage(me2: Me2, arguments: list[str], code: int, word: str) -> No
     assert done.code == code
     assert word in done.err
     assert done.out == ""
-
-
-def test_demo_summary(me2: Me2) -> None:
-    done = me2("demo", "--json")
-    report = json.loads(done.out)
-    assert done.code == 0
-    gsm8k, champ = report["sets"]
-    assert (gsm8k["questions"], champ["questions"]) == (660, 40)
-    for summary in report["sets"]:
-        accuracy = summary["accuracy"]
-        assert tuple(accuracy) == METHODS
-        assert all(
-            0 < value < accuracy["best possible"]
-            for method, value in accuracy.items()
-            if method != "best possible"
-        )
-    assert report["seconds"] < 60
-
-
-def test_demo_tables(me2: Me2) -> None:
-    done = me2("demo", "--show", "1")
-    assert done.code == 0
-    assert done.out.count("rank") == 2
-    assert "Janet" in done.out
-    assert "best possible" in done.out
-
-
-def test_word_problems_are_reproducible() -> None:
-    assert word_problems(5, seed=1) == word_problems(5, seed=1)
-    for question, answer in word_problems(50, seed=2):
-        numbers = [int(word.strip(".")) for word in question.split() if word.strip(".").isdigit()]
-        assert answer == (sum(numbers) if "more" in question else numbers[0] - numbers[1])
 
 
 def test_console_script_and_closed_pipe() -> None:

@@ -135,6 +135,16 @@ def test_bon_with_curve_and_csv(me2: Me2, candidates: str, tmp_path: Path) -> No
     assert done.code == 0
     assert "3 questions, 4 candidates each" in done.out
     assert "within each of 2 models" in done.out
+    # Two of four agree on the right answer, and within a model nobody agrees.
+    assert "confidence of auto: mean confidence 0." in done.out
+    assert "accuracy 1.000, ECE 0." in done.out
+    assert "AUROC –" in done.out
+    assert "confidence of auto, within each of 2 models: mean confidence" in done.out
+    assert "stopping before all candidates" in done.out
+    assert "stopping before all candidates, within" not in done.out  # two are too few
+    assert [line.split()[1] for line in done.out.splitlines() if line.startswith(" auto  ")][-5:] == [
+        "0.8", "0.9", "0.95", "0.99", "sure",
+    ]  # fmt: skip
     assert picture.read_text().startswith("<?xml")
     rows = [row for row in csv.DictReader(lines.read_text().splitlines()) if row["model"] == ""]
     accuracy = {(row["method"], row["k"]): float(row["accuracy"]) for row in rows}
@@ -149,6 +159,8 @@ def test_bon_as_json_and_resumed(me2: Me2, candidates: str, tmp_path: Path) -> N
     done = me2("eval", "bon", candidates, "--json", "--output", str(output))
     report = BestOfNReport.model_validate_json(done.out)
     assert report.scored == {"mini": 12}
+    assert [one.questions for one in report.calibrations if one.model == ""] == [3]
+    assert [row.stop for row in report.stopping] == [0.8, 0.9, 0.95, 0.99, "sure"]
     size = output.stat().st_size
     again = me2("eval", "bon", candidates, "--json", "--output", str(output), "--scorer", "mini")
     assert BestOfNReport.model_validate_json(again.out).rows == report.rows
@@ -160,6 +172,7 @@ def test_bon_from_stdin_tells_what_it_could_not_do(me2: Me2) -> None:
     done = me2("eval", "bon", "-", "--scorer", "longest", stdin=json.dumps(record))
     assert done.code == 3
     assert "2 answers could not be compared with the reference" in done.err
+    assert "confidence of auto: none for 1, whose answers could not be compared" in done.out
     assert "longest: 1 failed with InvalidTraceError, the first at record 0" in done.err
     bad = me2("eval", "bon", "-", stdin='{"question": "q", "candidates": ["a"]}')
     assert bad.code == 1

@@ -18,6 +18,7 @@ from me2sdk import (
     Budget,
     ConfigurationError,
     CostEstimate,
+    Escalate,
     InvalidTraceError,
     Trace,
     Usage,
@@ -347,3 +348,35 @@ def test_the_simulated_model_annotates_by_the_local_rules() -> None:
         ("backtrack", (2,)),
         ("backtrack", (2,)),
     ]
+
+
+def test_stop_and_escalate_give_a_range(where: dict[str, Any]) -> None:
+    plain = estimate_cost("best_of_n", "What is 6 * 7?", n=16, **where)
+    assert plain.least is None
+    early = estimate_cost("best_of_n", "What is 6 * 7?", n=16, stop=0.95, answer="auto", **where)
+    assert early.least is not None
+    assert early.least.completion_tokens == pytest.approx(early.completion_tokens * 3 / 16, rel=0.01)
+    assert early.model_copy(update={"least": None}) == plain
+    assert " to " in str(early)
+    both = estimate_cost(
+        "best_of_n", "What is 6 * 7?", n=16, stop="sure", escalate=Escalate("openai/other", n=2), **where
+    )
+    assert both.least is not None
+    assert both.least.completion_tokens == pytest.approx(plain.completion_tokens * 9 / 16, rel=0.01)
+    assert both.completion_tokens == pytest.approx(plain.completion_tokens * 18 / 16, rel=0.01)
+    assert both.models == ("openai/priced-here", "openai/other")
+    assert both.cost is None  # the prices that were given are those of the weaker model
+    own = estimate_cost(
+        "best_of_n",
+        "What is 6 * 7?",
+        n=4,
+        stop=lambda result: True,
+        min_confidence=0.9,
+        deadline=9.0,
+        **where,
+    )
+    assert own.least is not None
+    assert own.least.completion_tokens == pytest.approx(own.completion_tokens / 4, rel=0.01)
+    texts = estimate_cost("best_of_n", "What is 6 * 7?", n=4, stop=["END"], **where)
+    assert texts.least is None
+    assert CostEstimate.model_validate_json(both.model_dump_json()) == both

@@ -68,7 +68,7 @@ def one_each(behaviour: Any) -> Any:
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_best_of_n_returns_the_highest_reward_first(asynchronous: bool) -> None:
     with OpenAIServer(one_each(numbered)) as server:
-        arguments = options(server, n=5)
+        arguments = options(server, n=5, select="best")
         result = (
             await abest_of_n("How many?", **arguments)
             if asynchronous
@@ -312,12 +312,18 @@ def test_one_trace_that_cannot_be_scored_does_not_cost_the_others() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_scores_that_are_no_numbers_are_failures_unless_votes_decide(value: float) -> None:
     scorer = BadScorer(lambda trace: value)
-    with pytest.raises(ScoringError, match="None of the 2 candidates could be scored") as caught:
-        rerank("q", ["#### 1", "#### 2"], scorer=scorer)
-    assert caught.value.partial is not None
-    assert len(caught.value.partial.candidates) == 2
-    result = rerank("q", ["#### 1", "#### 2", "#### 2"], scorer=scorer, select="vote")
-    assert result.best.answer == "2"
+    for select in ("best", "weighted_vote"):
+        with pytest.raises(ScoringError, match="None of the 2 candidates could be scored") as caught:
+            rerank("q", ["#### 1", "#### 2"], scorer=scorer, select=select)  # type: ignore[arg-type]
+        assert caught.value.partial is not None
+        assert len(caught.value.partial.candidates) == 2
+    for select in ("vote", "auto"):
+        result = rerank("q", ["#### 1", "#### 2", "#### 2"], scorer=scorer, select=select)  # type: ignore[arg-type]
+        assert result.best.answer == "2"
+        assert result.chosen_by == "agreement"
+        assert [failure.stage for failure in result.failures] == ["score"] * 3
+    nothing = rerank("q", ["Rain", "Snow"], scorer=scorer)
+    assert (nothing.best.index, nothing.chosen_by) == (0, "order")
 
 
 def test_a_scorer_that_returns_too_few_scores_is_an_error() -> None:
@@ -326,7 +332,7 @@ def test_a_scorer_that_returns_too_few_scores_is_an_error() -> None:
             return []
 
     with pytest.raises(ScoringError, match="one finite score per trace"):
-        rerank("q", ["1", "2"], scorer=Short())
+        rerank("q", ["1", "2"], scorer=Short(), select="best")
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -459,3 +465,193 @@ def test_completion_retries_as_told() -> None:
 def test_completion_refuses_what_cannot_work(arguments: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigurationError, match=word):
         completion("openai/unpriced", CHAT, best_of=2, scorer=NumberScorer(), **arguments)
+
+
+# What happens when nothing is said
+
+
+def test_by_default_most_votes_win_whatever_the_rewards_say() -> None:
+    answers = ["9 #### 1", "1 #### 7", "2 #### 7.0"]
+    result = rerank("q", answers, scorer=NumberScorer())
+    assert (result.select, result.chosen_by, result.best.index) == ("auto", "agreement and reward", 2)
+    assert [(answer.text, answer.votes, answer.best) for answer in result.answers] == [
+        ("7.0", 2, 2),
+        ("1", 1, 0),
+    ]
+    assert result.confidence == result.best.confidence == result.answers[0].confidence
+    assert RerankResult.model_validate_json(result.model_dump_json()) == result
+    with OpenAIServer(one_each(lambda request: answers[request.number])) as server:
+        sampled = best_of_n("q", **options(server, n=3, max_concurrency=1))
+    with OpenAIServer(one_each(lambda request: answers[request.number])) as server:
+        response = completion(**{**options(server), "messages": CHAT, "best_of": 3})
+    assert sampled.best.answer == "7.0"
+    assert (sampled.asked, sampled.stopped_early, sampled.escalated) == (3, False, False)
+    assert response._hidden_params["me2sdk"].select == "auto"
+
+
+def test_without_a_scorer_nothing_is_scored() -> None:
+    result = rerank("q", ["#### 1", "#### 2", "#### 2"], scorer=None)
+    assert (result.best.index, result.scorer, result.chosen_by) == (1, "", "agreement")
+    assert [candidate.score for candidate in result.candidates] == [None] * 3
+    assert result.confidence is not None
+
+
+def test_equal_candidates_are_scored_once() -> None:
+    scorer = NumberScorer()
+    result = rerank("q", ["1 #### 4", "2 #### 5", "1 #### 4", "1 #### 4"], scorer=scorer)
+    assert scorer.batches == [2]
+    assert [candidate.score for candidate in result.candidates] == [1, 1, 1, 2]
+    with OpenAIServer(one_each(lambda request: "3 #### 4")) as server:
+        best_of_n("q", **options(server, n=4, max_concurrency=1, scorer=scorer))
+    assert scorer.batches == [2, 1, *[0] * (len(scorer.batches) - 2)]
+
+
+@pytest.mark.parametrize(("least", "abstained"), [(0.2, False), (0.99, True), (None, False)])
+def test_below_the_confidence_asked_for_the_result_abstains(least: float | None, abstained: bool) -> None:
+    outputs = ["a #### 1", "b #### 2", "c #### 2"]
+    assert rerank("q", outputs, scorer=None, min_confidence=least).abstained is abstained
+    sampled = best_of_n(
+        "q", model=lambda messages, **params: "a #### 1", n=2, scorer=None, min_confidence=least
+    )
+    assert sampled.abstained is abstained
+    assert sampled.best.answer == "1"
+
+
+def test_where_nothing_can_say_how_sure_it_is_the_result_abstains() -> None:
+    result = rerank("q", ["Rain", "Snow", "Hail"], scorer=None, min_confidence=0.01)
+    assert (result.confidence, result.abstained) == (None, True)
+
+
+def test_usage_is_told_for_each_model() -> None:
+    with OpenAIServer(one_each(numbered)) as server:
+        result = best_of_n("q", **options(server, n=3, model=["openai/one", "openai/two"]))
+    assert {name: usage.calls for name, usage in result.usage_by_model.items()} == {
+        "openai/one": 2,
+        "openai/two": 1,
+    }
+    assert result.usage.prompt_tokens == 21
+
+
+# A deadline
+
+
+def test_what_came_by_the_deadline_is_decided_on() -> None:
+    with OpenAIServer(
+        lambda request: HANG if request.number == 2 else Reply("1 #### 4", honours_n=False)
+    ) as server:
+        result = best_of_n("q", **options(server, n=3, deadline=3.0, max_concurrency=3))
+    assert len(result.candidates) == 2
+    assert result.best.answer == "4"
+    assert [(failure.stage, failure.error) for failure in result.failures] == [("generate", "Timeout")]
+    assert result.seconds < 30
+
+
+def test_a_scorer_that_does_not_end_costs_the_rewards_alone() -> None:
+    class Stuck:
+        name = "stuck"
+
+        async def ascore(self, question: Any, traces: Any) -> list[float]:
+            await asyncio.Event().wait()
+            return []
+
+        def score(self, question: Any, traces: Any) -> list[float]:
+            raise AssertionError("not asked")
+
+    result = best_of_n(
+        "q", model=lambda messages, **params: "It is 4. #### 4", n=2, scorer=Stuck(), deadline=0.3
+    )
+    assert [candidate.score for candidate in result.candidates] == [None, None]
+    assert {failure.stage for failure in result.failures} == {"score"}
+    assert (result.best.answer, result.chosen_by) == ("4", "agreement")
+
+
+def test_when_nothing_came_by_the_deadline_the_error_says_so() -> None:
+    with OpenAIServer(HANG) as server, pytest.raises(GenerationError, match="No answer within"):
+        best_of_n("q", **options(server, n=2, deadline=0.2))
+
+
+# Scorers that look at all candidates side by side, and scorers that ask models
+
+
+class Joint:
+    """Scores a trace by how many of the others are shorter."""
+
+    name = "joint"
+    joint = True
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def score(self, question: Any, traces: Any) -> list[float]:
+        self.batches.append(len(traces))
+        return [float(sum(len(o.reasoning) < len(t.reasoning) for o in traces)) for t in traces]
+
+
+def test_a_joint_scorer_sees_all_candidates_at_once() -> None:
+    scorer, seen = Joint(), []
+    with OpenAIServer(one_each(lambda request: "x" * (1 + request.number % 3))) as server:
+        result = best_of_n(
+            "q",
+            **options(server, n=4, select="best", scorer=scorer, max_concurrency=1, on_candidate=seen.append),
+        )
+    assert scorer.batches == [4]  # equal ones, too
+    assert [candidate.score for candidate in result.candidates] == [3, 2, 0, 0]
+    assert [candidate.score for candidate in seen] == [None] * 4
+    ranked = rerank("q", ["x", "xxx", "x"], scorer=scorer, select="best")
+    assert [candidate.score for candidate in ranked.candidates] == [2, 0, 0]
+
+
+def test_a_joint_scorer_that_fails_costs_no_candidate() -> None:
+    class Broken(Joint):
+        def score(self, question: Any, traces: Any) -> list[float]:
+            raise RuntimeError("down")
+
+    result = best_of_n("q", model=lambda messages, **params: "#### 4", n=3, scorer=Broken())
+    assert [failure.stage for failure in result.failures] == ["score"] * 3
+    assert (result.best.answer, result.chosen_by) == ("4", "agreement")
+
+
+def test_what_a_scorer_asks_counts_in_the_result_and_in_the_budget() -> None:
+    class Asking(Joint):
+        def __init__(self, llm: LLM | None = None) -> None:
+            super().__init__()
+            self.llm = llm
+
+        def within(self, llm: LLM) -> Asking:
+            return Asking(llm.session("openai/judge"))
+
+        async def ascore(self, question: Any, traces: Any) -> list[float]:
+            assert self.llm is not None
+            said = await self.llm.agenerate("How good?")
+            return [float(str(said.message["content"]))] * len(traces)
+
+    def reply(request: Request) -> Reply:
+        return Reply("7" if request.body["model"] == "judge" else "#### 4", honours_n=False)
+
+    with OpenAIServer(reply) as server:
+        model = LLM("openai/m", api_base=server.url, api_key="k")
+        result = best_of_n("q", model=model, n=2, scorer=Asking())
+        assert {name: usage.calls for name, usage in result.usage_by_model.items()} == {
+            "openai/m": 2,
+            "openai/judge": 1,
+        }
+        assert result.best.score == 7
+        few = best_of_n(
+            "q",
+            model="openai/m",
+            api_base=server.url,
+            api_key="k",
+            n=2,
+            max_tokens=5,
+            scorer=Asking(),
+            budget=Budget(tokens=30),
+        )
+    assert [failure.error for failure in few.failures if failure.stage == "score"] == ["BudgetExceeded"] * 2
+    assert few.best.answer == "4"
+
+
+def test_a_stronger_model_that_cannot_be_asked_is_refused_before_any_call() -> None:
+    calls: list[int] = []
+    with pytest.raises(ConfigurationError):
+        best_of_n("q", model=lambda messages, **params: calls.append(1) or "4", n=2, escalate=5)  # type: ignore[arg-type, func-returns-value]
+    assert not calls

@@ -75,7 +75,7 @@ def of_a_wrapper(scorer: Any) -> list[float | None]:
     texts = iter(TEXTS)
     result, _, _ = best_native(
         QUESTION,
-        lambda: Answered(None, {"role": "assistant", "content": next(texts)}),
+        lambda model: Answered(None, {"role": "assistant", "content": next(texts)}),
         WrapperConfig(n=2, scorer=scorer, max_concurrency=1),
     )
     return by_index(result)
@@ -84,7 +84,8 @@ def of_a_wrapper(scorer: Any) -> list[float | None]:
 def of_a_reranker(scorer: Any) -> list[float | None]:
     from me2sdk.adapters._shared import aorder
 
-    return [score for _, score in sorted(run_sync(aorder(QUESTION, TEXTS, scorer, "best")))]
+    _, result = run_sync(aorder(QUESTION, TEXTS, scorer=scorer, select="best"))
+    return by_index(result)
 
 
 def of_the_server(scorer: Any) -> list[float | None]:
@@ -215,6 +216,9 @@ def test_names() -> None:
     remote = open_scorer("http://localhost:1/v1", api="vllm", model="trm")
     assert isinstance(remote, RemoteTRMScorer)
     assert (remote.api, remote.model) == ("vllm", "trm")
+    chat = open_scorer("http://localhost:1", reads="response", template="chat", tokenizer="some/model")
+    assert isinstance(chat, RemoteTRMScorer)
+    assert (chat.reads, chat.template) == ("response", "chat")
     process = open_scorer("prm:some/model", max_tokens=7)
     assert isinstance(process, PRMScorer)
     assert (process.model, process.max_tokens) == ("some/model", 7)
@@ -229,6 +233,9 @@ def test_names() -> None:
         ("http://localhost:1", {"quantization": "nf4"}),
         ("small", {"api": "vllm"}),
         (RandomScorer(), {"device": "cpu"}),
+        ("mini", {"template": "plain"}),
+        ("small", {"tokenizer": "x"}),
+        ("prm:some/model", {"reads": "response"}),
     ],
 )
 def test_options_that_do_not_go_with_a_name_are_refused(scorer: Any, options: dict[str, Any]) -> None:
@@ -249,6 +256,11 @@ def test_a_folder_tells_by_its_config_what_it_is(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(f'{{"architectures": ["{architecture}"]}}')
     assert isinstance(open_scorer(str(tmp_path / "a")), PRMScorer)
+    with pytest.raises(ConfigurationError, match="does not take template"):
+        open_scorer(str(tmp_path / "a"), template="plain")
+    plain = open_scorer(str(tmp_path / "b"), reads="both", template="plain")
+    assert isinstance(plain, TRMScorer)
+    assert (plain.reads, plain.template) == ("both", "plain")
     other = open_scorer(str(tmp_path / "b"), quantization="nf4", max_tokens=9, device="cpu", batch_tokens=128)
     assert type(other) is TRMScorer
     assert (other.quantization, other.max_tokens, other.device, other.batch_tokens) == ("nf4", 9, "cpu", 128)

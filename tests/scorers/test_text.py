@@ -9,7 +9,17 @@ from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Trace, question_text
 from me2sdk.scorers import RemoteTRMScorer, Scorer, TRMScorer
 from me2sdk.scorers.base import read_inputs
-from me2sdk.scorers.text import prompt_text, read_scoring_text, scoring_parts, scoring_text, trace_text
+from me2sdk.scorers.text import (
+    answer_text,
+    answer_texts,
+    chat_messages,
+    is_known_plain,
+    prompt_text,
+    read_scoring_text,
+    scoring_parts,
+    scoring_text,
+    trace_text,
+)
 
 USER: dict[str, object] = {"role": "user", "content": "What is 1+1?"}
 
@@ -32,6 +42,41 @@ def test_the_trace_is_cut_at_its_tags(reasoning: str) -> None:
 def test_a_completion_and_its_bare_trace_read_the_same() -> None:
     whole = Trace.from_text("<think>\nIt is 2.\n</think>\nThe answer is 2.")
     assert scoring_text("Q", whole) == scoring_text("Q", Trace(reasoning="It is 2."))
+
+
+def test_the_part_that_is_read() -> None:
+    whole = Trace.from_text("<think>\n1 + 1 = 2.\n</think>\n\nIt is 2.\ud800 ")
+    assert answer_text(whole) == answer_text(whole, "reasoning") == "1 + 1 = 2."
+    assert answer_text(whole, "response") == "It is 2.\ufffd"
+    assert answer_text(whole, "both") == "1 + 1 = 2.\n\nIt is 2.\ufffd"
+
+
+@pytest.mark.parametrize("trace", [Trace.from_text("It is 2."), Trace(reasoning="It is 2.")])
+def test_what_is_both_reasoning_and_response_or_only_one_of_them_is_read_once(trace: Trace) -> None:
+    assert answer_text(trace, "both") == "It is 2."
+
+
+def test_a_trace_without_the_part_that_is_read_is_named() -> None:
+    traces = [Trace.from_text("It is 2."), Trace(reasoning="It is 2.", response=" ")]
+    assert answer_texts(traces, "both") == ["It is 2."] * 2
+    with pytest.raises(InvalidTraceError, match="Trace 1 has no response"):
+        answer_texts(traces, "response")
+
+
+def test_a_question_as_chat_keeps_its_turns() -> None:
+    chat = [{"role": "system", "content": "Be short."}, {"role": "user", "content": [{"text": "1+1?\ud800"}]}]
+    assert chat_messages(chat) == [chat[0], {"role": "user", "content": "1+1?\ufffd"}]
+    assert chat_messages("1+1?") == [{"role": "user", "content": "1+1?"}]
+    assert chat_messages(None) == [{"role": "user", "content": ""}]
+
+
+def test_models_known_to_read_plain_text() -> None:
+    assert all(
+        map(is_known_plain, ("mini", "small", "zzzhr97/TRM-8B", "/models/trm-8b", "C:\\models\\TRM-8B"))
+    )
+    assert not any(
+        map(is_known_plain, ("a/small", "Skywork/Skywork-Reward-V2-Qwen3-0.6B", "TRM-8B-chat", ""))
+    )
 
 
 def test_an_inner_opening_tag_stays() -> None:

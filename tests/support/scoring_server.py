@@ -21,7 +21,7 @@ class ScoringServer:
     """Use as a context manager; ``url`` is its address.
 
     Attributes:
-        score: the logits of some texts.
+        score: the logits of some texts, or of whatever else the requests hold: lists of token ids, or one chat.
         fault: how every answer is to go wrong, or None: "500", "503", "429", "cut" (the connection closes
             within the answer), "short" (one score too few), "reversed" (out of order, with right indices),
             "activated" (a sigmoid that cannot be switched off), "nan", "null", "embedding" (many numbers),
@@ -33,7 +33,7 @@ class ScoringServer:
         barrier: if set, no request is answered before that many are in work.
     """
 
-    score: Callable[[list[str]], list[float]]
+    score: Callable[[list[Any]], list[float]]
     fault: str | None = None
     times: int | None = None
     api_key: str | None = None
@@ -132,7 +132,7 @@ class ScoringServer:
             return None
         return _send(handler, 200, payload)
 
-    def _logits(self, texts: list[str], fault: str | None) -> list[float]:
+    def _logits(self, texts: list[Any], fault: str | None) -> list[float]:
         values = self.score(texts)
         if fault == "activated":
             values = [_sigmoid(value) for value in values]
@@ -148,9 +148,10 @@ class ScoringServer:
     def _vllm(self, body: dict[str, Any], fault: str | None) -> Any:
         # As the real server: without the field, a sigmoid is applied.
         fault = fault or (None if body.get("use_activation") is False else "activated")
-        return self._data("probs", body["input"], fault, 3 if fault == "embedding" else 1)
+        inputs = [body["messages"]] if "messages" in body else body["input"]
+        return self._data("probs", inputs, fault, 3 if fault == "embedding" else 1)
 
-    def _data(self, key: str, texts: list[str], fault: str | None, width: int) -> Any:
+    def _data(self, key: str, texts: list[Any], fault: str | None, width: int) -> Any:
         items = [
             {"index": index, key: [None if fault == "null" and math.isnan(value) else value] * width}
             for index, value in enumerate(self._logits(texts, fault))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         aevaluate_best_of_n as aevaluate_best_of_n,
         evaluate_best_of_n as evaluate_best_of_n,
     )
+    from me2sdk.train.evaluate.calibration import Calibration as Calibration, ConfidenceBin as ConfidenceBin
     from me2sdk.train.evaluate.dag import (
         ActionScore as ActionScore,
         DagAnnotator as DagAnnotator,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     )
     from me2sdk.train.evaluate.reasoningflow import GoldTrace as GoldTrace
     from me2sdk.train.evaluate.scorers import EvaluationFailure as EvaluationFailure
+    from me2sdk.train.evaluate.stopping import StoppingRow as StoppingRow
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -51,6 +53,10 @@ __getattr__, __dir__, __all__ = lazy(
             "WITHIN",
             "aevaluate_best_of_n",
             "evaluate_best_of_n",
+        ),
+        "calibration": (
+            "Calibration",
+            "ConfidenceBin",
         ),
         "dag": (
             "ActionScore",
@@ -75,5 +81,6 @@ __getattr__, __dir__, __all__ = lazy(
             "read_candidates",
         ),
         "scorers": ("EvaluationFailure",),
+        "stopping": ("StoppingRow",),
     },
 )

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Trace, Value
 from me2sdk.scorers import BASELINES, Scorer, trace_text
-from me2sdk.stats import best_of_n_curve, sigmoid
+from me2sdk.stats import best_of_n_curve
 from me2sdk.train.data import question_key
+from me2sdk.train.evaluate.calibration import Calibration, calibrate
+from me2sdk.train.evaluate.choices import DRAWS, AutoChooser
 from me2sdk.train.evaluate.estimates import Estimate, estimate
 from me2sdk.train.evaluate.journal import Journal
 from me2sdk.train.evaluate.questions import CandidateQuestion, add_correctness, answer_groups
 from me2sdk.train.evaluate.scorers import EvaluationFailure, ScoringItem, run_scorer
+from me2sdk.train.evaluate.stopping import FEWEST, StoppingRow, StoppingRun, simulate, stopping_rows
 from me2sdk.train.evaluate.votes import Ballot, vote_curve
 from me2sdk.train.progress import OnProgress
 
 __all__ = ["BestOfNReport", "BestOfNRow", "aevaluate_best_of_n", "evaluate_best_of_n"]
 
-RANDOM, SHORTEST, MAJORITY, ORACLE = "random", "shortest", "majority vote", "oracle"
+RANDOM, SHORTEST, MAJORITY, ORACLE, AUTO = "random", "shortest", "majority vote", "oracle", "auto"
 WITHIN = "(within model)"
 _Curve = tuple[list[float], list[bool]]
 
@@ -31,16 +34,18 @@ class BestOfNRow(Value):
     """Accuracy of one method with k candidates.
 
     Attributes:
-        method: a scorer's name (its highest reward wins), the same with "weighted vote" (each candidate votes for its
-            answer with sigmoid(reward)), "majority vote", "shortest", "random" (the mean of all), or "oracle" (any
-            candidate is right: pass@k).
+        method: a scorer's name (its highest reward wins); the same with "vote" or "weighted vote" (as `best_of_n`
+            says; where no candidate has an answer the highest reward wins) or "auto" (what `rerank` returns by
+            default); "auto" alone where no scorer gives rewards; "majority vote" (equal votes have equal chances),
+            "shortest", "random" (the mean of all), or "oracle" (any candidate is right: pass@k).
         model: "" for all candidates together, the name of a model for its candidates alone, or "(within model)" for
             the mean over all models: what is left to a scorer that only recognises models.
         k: number of candidates.
         questions: groups of candidates that the mean is over: questions, or within models questions × models.
         accuracy: expected accuracy over all subsets of k candidates, with its 95% interval over questions.
         gain: the same less that of a random candidate.
-        exact: whether all subsets were counted; else votes are the mean over 2,000 random ones.
+        exact: whether all subsets were counted; else votes are the mean over 2,000 random ones, and "auto" over the
+            report's ``draws``.
     """
 
     method: str
@@ -64,6 +69,9 @@ class BestOfNReport(Value):
         failures: candidates that could not be scored. As in `rerank`, their scorer takes them last.
         truncated: for each scorer how many candidates it had to leave a part out of.
         seconds: wall-clock time of each scorer in this run.
+        draws: how many random draws of each question's candidates "auto" is the mean over, for some of them.
+        calibrations: how far the confidence of "auto" can be trusted, by method and model.
+        stopping: what ``stop`` saves and costs with "auto", by method, model and value.
     """
 
     questions: int
@@ -74,6 +82,9 @@ class BestOfNReport(Value):
     failures: tuple[EvaluationFailure, ...]
     truncated: dict[str, int]
     seconds: dict[str, float]
+    draws: int = DRAWS
+    calibrations: tuple[Calibration, ...] = ()
+    stopping: tuple[StoppingRow, ...] = ()
 
     @property
     def models(self) -> list[str]:
@@ -99,6 +110,21 @@ class BestOfNReport(Value):
                 f"[{rows[-1].gain.low:+.3f}, {rows[-1].gain.high:+.3f}]",
             }
             for method, rows in self.curves(model).items()
+        ]
+
+    def stopping_table(self, model: str = "") -> list[dict[str, str]]:
+        """What ``stop`` saves and costs in one group as text, for printing."""
+        return [
+            {
+                "method": row.method,
+                "stop": str(row.stop),
+                "samples used": f"{row.used:.3f}",
+                "accuracy": str(row.accuracy),
+                "lost": f"{row.lost.mean:+.3f} [{row.lost.low:+.3f}, {row.lost.high:+.3f}]",
+                "answer changed": f"{row.changed:.3f}",
+            }
+            for row in self.stopping
+            if row.model == model
         ]
 
     def write_csv(self, path: str | Path) -> None:
@@ -135,7 +161,7 @@ async def aevaluate_best_of_n(
         print(asyncio.run(aevaluate_best_of_n([question], {"mini": "mini"})).scored)  # {'mini': 2}
         ```
     """
-    if taken := {RANDOM, SHORTEST, MAJORITY, ORACLE} & set(scorers):
+    if taken := {RANDOM, SHORTEST, MAJORITY, ORACLE, AUTO} & set(scorers):
         raise ConfigurationError(
             f"{sorted(taken)[0]!r} is always in the report. Leave it out of the scorers."
         )
@@ -148,13 +174,13 @@ async def aevaluate_best_of_n(
         if not items:
             raise ConfigurationError("There are no questions to measure on.")
         groups = await answer_groups(items, journal)
-        rewards: dict[str, list[list[float]]] = {}
+        rewards: dict[str, list[list[float | None]]] = {}
         for name, scorer in scorers.items():
             asked = [ScoringItem(item.question, item.candidates) for item in items]
             run = await run_scorer(name, scorer, asked, journal, on_progress)
             scored[name] = sum(score is not None for one in run.items for score in one.scores)
             if scored[name]:
-                rewards[name] = [[-math.inf if s is None else s for s in one.scores] for one in run.items]
+                rewards[name] = [one.scores for one in run.items]
             failures += run.failures
             truncated[name] = sum(cut > 0 for one in run.items for cut in one.truncated)
             seconds[name] = run.seconds
@@ -162,22 +188,22 @@ async def aevaluate_best_of_n(
         _CandidateSet(item, groups[place], {name: rows[place] for name, rows in rewards.items()})
         for place, item in enumerate(items)
     ]
-    rows = _rows("", sets)
     by_model = _by_model(sets)
+    grouped = {"": sets}
     if len(by_model) > 1:
-        rows += _rows(WITHIN, [one for parts in by_model.values() for one in parts])
-        for model, parts in by_model.items():
-            rows += _rows(model, parts)
+        grouped |= {WITHIN: [one for parts in by_model.values() for one in parts], **by_model}
     sizes = [len(item.candidates) for item in items]
     return BestOfNReport(
         questions=len(items),
         candidates=(min(sizes), max(sizes)),
-        rows=tuple(rows),
+        rows=tuple(row for model, some in grouped.items() for row in _rows(model, some)),
         scored=scored,
         undecided=undecided,
         failures=tuple(failures),
         truncated=truncated,
         seconds=seconds,
+        calibrations=tuple(one for model, some in grouped.items() for one in _calibrations(model, some)),
+        stopping=tuple(row for model, some in grouped.items() for row in _stopping(model, some)),
     )
 
 
@@ -188,12 +214,13 @@ def evaluate_best_of_n(
     output: str | Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> BestOfNReport:
-    """Measure how often the candidate with the highest reward is right, by the number of candidates (paper §5.3).
+    """Measure how often the chosen candidate is right, by the number of candidates and the way to choose (paper §5.3).
 
-    Each scorer is listed beside baselines that cost nothing (a random candidate, the shortest, the majority's) and
-    beside the best that is possible (the oracle). For k up to the fewest candidates of a question, in powers of two,
-    the mean over all subsets of size k is taken: exactly for what picks by reward, and for votes where there are at
-    most 2,000 subsets.
+    Each scorer is listed with the highest reward, votes and "auto", beside baselines that cost nothing (a random
+    candidate, the shortest, the majority's) and beside the best that is possible (the oracle). For k up to the fewest
+    candidates of a question, in powers of two, the mean over all subsets of size k is taken: exactly for what picks by
+    reward, and for votes where there are at most 2,000 subsets. "auto" is the decision of `rerank` itself, for some of
+    the candidates on a few random draws of them.
 
     Args:
         questions: what to measure on, such as ``read_candidates("candidates.jsonl")``.
@@ -226,12 +253,33 @@ class _CandidateSet:
     """One question's candidates with their answers and rewards."""
 
     def __init__(
-        self, item: CandidateQuestion, groups: Sequence[int | None], rewards: Mapping[str, Sequence[float]]
+        self,
+        item: CandidateQuestion,
+        groups: Sequence[int | None],
+        rewards: Mapping[str, Sequence[float | None]],
     ) -> None:
         self.item = item
         self.groups = groups
         self.rewards = rewards
         self.correct = item.correct or ()
+        self.key = question_key(item.question)
+
+    @cached_property
+    def choosers(self) -> dict[str, AutoChooser]:
+        """What chooses with "auto", by method: with the rewards of each scorer, or without any."""
+        found = {
+            f"{name}, {AUTO}": AutoChooser(self.item, self.groups, scores)
+            for name, scores in self.rewards.items()
+            if name not in BASELINES  # their scores are no rewards
+        }
+        return found or {AUTO: AutoChooser(self.item, self.groups, [None] * len(self.correct))}
+
+    @cached_property
+    def stopped(self) -> dict[str, list[StoppingRun]]:
+        """What stopping early does, by method; empty where there is nothing to save."""
+        if len(self.correct) < FEWEST:
+            return {}
+        return {method: simulate(chooser) for method, chooser in self.choosers.items()}
 
     def only(self, places: Sequence[int]) -> _CandidateSet:
         return _CandidateSet(
@@ -242,25 +290,39 @@ class _CandidateSet:
 
     def curves(self, ks: Sequence[int]) -> dict[str, _Curve]:
         """Accuracy at each k, and whether it is exact, by method."""
-        count = len(self.correct)
-        even = [0.0] * count
-        curves: dict[str, _Curve] = {}
+        even = [0.0] * len(self.correct)
+        curves = {
+            RANDOM: self._best(even, ks),
+            SHORTEST: self._best([-float(_length(trace)) for trace in self.item.candidates], ks),
+            MAJORITY: vote_curve(Ballot(self.groups, even, self.correct), ks),
+        }
         for name, scores in self.rewards.items():
-            curves[name] = self._best(scores, ks)
-            if name not in BASELINES:  # their scores are no rewards
-                # Never quite 0, so that every vote counts.
-                weights = [max(1e-300, sigmoid(score)) for score in scores]
-                ballot = Ballot(self.groups, weights, scores, self.correct)
-                curves[f"{name}, weighted vote"] = vote_curve(ballot, ks)
-        curves[MAJORITY] = vote_curve(Ballot(self.groups, [1.0] * count, even, self.correct), ks)
-        curves[SHORTEST] = self._best([-float(_length(trace)) for trace in self.item.candidates], ks)
-        curves[RANDOM] = self._best(even, ks)
+            standing = _standing(self.item.candidates, scores)
+            curves[name] = self._best(standing, ks)
+            if name not in BASELINES:
+                ballot = Ballot(self.groups, standing, self.correct)
+                curves[f"{name}, vote"] = vote_curve(ballot, ks)
+                curves[f"{name}, weighted vote"] = vote_curve(ballot._replace(rewards=scores), ks)
+                method = f"{name}, {AUTO}"
+                curves[method] = self.choosers[method].curve(ks)
+        if AUTO in self.choosers:
+            curves[AUTO] = self.choosers[AUTO].curve(ks)
         curves[ORACLE] = self._best([float(right) for right in self.correct], ks)
         return curves
 
     def _best(self, scores: Sequence[float], ks: Sequence[int]) -> _Curve:
         accuracy = best_of_n_curve([scores], [self.correct], resamples=1).accuracy
         return [accuracy[k - 1] for k in ks], [True] * len(ks)
+
+
+def _standing(traces: Sequence[Trace], scores: Sequence[float | None]) -> list[float]:
+    """Numbers in the order in which `rerank` puts candidates: unfinished ones last, and those without a reward."""
+    keys = [
+        (not trace.truncated, score is not None, score or 0.0)
+        for trace, score in zip(traces, scores, strict=True)
+    ]
+    ranks = {key: float(rank) for rank, key in enumerate(sorted(set(keys)))}
+    return [ranks[key] for key in keys]
 
 
 def _length(trace: Trace) -> int:
@@ -283,7 +345,7 @@ def _rows(model: str, sets: Sequence[_CandidateSet]) -> list[BestOfNRow]:
     ks = [2**power for power in range(fewest.bit_length())]
     ks += [fewest] if ks[-1] != fewest else []
     tables = [one.curves(ks) for one in sets]
-    names = [question_key(one.item.question) for one in sets]
+    names = [one.key for one in sets]
     rows = []
     for method in tables[0]:
         for place, k in enumerate(ks):
@@ -301,3 +363,24 @@ def _rows(model: str, sets: Sequence[_CandidateSet]) -> list[BestOfNRow]:
                 )
             )
     return rows
+
+
+def _calibrations(model: str, sets: Sequence[_CandidateSet]) -> list[Calibration]:
+    found = []
+    for method in sets[0].choosers:
+        choices = [one.choosers[method].choice for one in sets]
+        right = [
+            one.choosers[method].is_right(choice.place) for one, choice in zip(sets, choices, strict=True)
+        ]
+        found.append(calibrate(method, model, [choice.confidence for choice in choices], right))
+    return found
+
+
+def _stopping(model: str, sets: Sequence[_CandidateSet]) -> list[StoppingRow]:
+    some = [one for one in sets if one.stopped]
+    names = [one.key for one in some]
+    return [
+        row
+        for method in (some[0].stopped if some else ())
+        for row in stopping_rows(method, model, [one.stopped[method] for one in some], names)
+    ]

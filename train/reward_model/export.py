@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from me2sdk.scorers.local import Adapter, load_classifier
+from me2sdk.scorers.local import TEMPLATE_KEY, Adapter, load_classifier
 from me2sdk.train._runs import write_json
 from me2sdk.train.reward_model.config import RewardModelConfig
 from me2sdk.train.reward_model.model import base_name
@@ -36,6 +36,8 @@ def export(trainer: Any, tokenizer: Any, config: RewardModelConfig, base: str) -
         return
     model = accelerator.unwrap_model(trainer.model)
     tokenizer.save_pretrained(folder)
+    # Or the base's chat template would be taken for what it reads.
+    setattr(model.config, TEMPLATE_KEY, "plain")
     if config.lora is None:
         model.config.architectures = [type(model).__name__]
         model.save_pretrained(folder, state_dict=weights)

@@ -93,7 +93,7 @@ def quantize_checkpoint(
 
     with atomic_write(target) as draft, as_configuration_error(str(source)):
         folder = Path(source) if Path(source).is_dir() else _download(str(source), revision)
-        return _quantize(folder, draft, str(target), quantization, device)
+        return _quantize(str(source), folder, draft, str(target), quantization, device)
 
 
 def _download(source: str, revision: str | None) -> Path:
@@ -104,12 +104,19 @@ def _download(source: str, revision: str | None) -> Path:
 
 
 def _quantize(
-    folder: Path, draft: Path, target: str, quantization: Quantization, device: str
+    source: str, folder: Path, draft: Path, target: str, quantization: Quantization, device: str
 ) -> QuantizationReport:
     import torch
     import transformers
 
-    from me2sdk.scorers.local import check_labels, head_modules, pick_device, quantization_settings
+    from me2sdk.scorers.local import (
+        TEMPLATE_KEY,
+        check_labels,
+        head_modules,
+        known_template,
+        pick_device,
+        quantization_settings,
+    )
 
     if (folder / "adapter_config.json").is_file():
         raise ConfigurationError(f"{folder} is an adapter. Merge it into its base first (`merged: true`).")
@@ -146,6 +153,8 @@ def _quantize(
             # In one precision, as transformers loads it: it would not mix them on its own.
             writer.add(name, tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor)
     written = writer.close()
+    if template := known_template(source, config):  # the copy has another name
+        setattr(config, TEMPLATE_KEY, template)
     config.quantization_config = settings
     config.dtype = torch.bfloat16
     config.architectures = [type(model).__name__]

@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 from me2sdk._lazy import lazy
 
 if TYPE_CHECKING:
+    from me2sdk.scorers.local.chat import (
+        TEMPLATE_KEY as TEMPLATE_KEY,
+        known_template as known_template,
+        load_chat_template as load_chat_template,
+    )
     from me2sdk.scorers.local.gguf import from_gguf as from_gguf
     from me2sdk.scorers.local.loading import (
         as_configuration_error as as_configuration_error,
@@ -30,6 +35,11 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "chat": (
+            "TEMPLATE_KEY",
+            "known_template",
+            "load_chat_template",
+        ),
         "gguf": ("from_gguf",),
         "loading": (
             "as_configuration_error",

@@ -14,8 +14,7 @@ from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Question, Scores, Trace
 from me2sdk.scorers.base import Questions, read_inputs
 from me2sdk.scorers.local.trm import DType, Quantization, TRMScorer
-from me2sdk.scorers.text import prompt_text, trace_text
-from me2sdk.traces import clean
+from me2sdk.scorers.text import answer_text, prompt_text
 
 if TYPE_CHECKING:
     from me2sdk.scorers.local.prm_models import Conversation, ProcessRewardModel
@@ -109,6 +108,8 @@ class PRMScorer(TRMScorer):
             max_tokens=max_tokens,
             batch_tokens=batch_tokens,
             revision=revision,
+            reads="both",
+            template="chat",
         )
         if form == "auto":
             form = "reasonflux" if "reasonflux" in Path(model).name.lower() else "qwen"
@@ -177,20 +178,13 @@ class PRMScorer(TRMScorer):
     def _conversation(self, question: Question | None, trace: Trace, *, whole: bool = False) -> Conversation:
         from me2sdk.scorers.local.prm_models import Conversation
 
-        text = solution_text(trace)
+        text = answer_text(trace, "both")
         steps = [text] if whole else [step.strip() for step in _BLANK_LINES.split(text)]
         return Conversation(
             system=_QWEN_SYSTEM if self.form == "qwen" else None,
             question=prompt_text(question),
             steps=[step for step in steps if step],
         )
-
-
-def solution_text(trace: Trace) -> str:
-    """Trace and response as one text; the response alone is left out where it repeats the trace."""
-    reasoning = trace_text(trace)
-    response = clean(trace.response or "").strip()
-    return reasoning if response in ("", reasoning) else f"{reasoning}\n\n{response}"
 
 
 def _reduce(logarithms: Sequence[float], reduction: Reduction) -> float:

@@ -17,7 +17,8 @@ import torch
 import transformers
 
 from me2sdk.errors import ConfigurationError, ScoringError
-from me2sdk.schema import Scores
+from me2sdk.schema import Question, Scores
+from me2sdk.scorers.local.chat import ChatTemplate, choose_template
 from me2sdk.scorers.local.loading import (
     as_configuration_error,
     check_labels,
@@ -30,6 +31,7 @@ from me2sdk.scorers.local.loading import (
 from me2sdk.scorers.local.lora import Adapter
 from me2sdk.scorers.local.packed import PackedModel
 from me2sdk.scorers.local.padded import PaddedModel
+from me2sdk.scorers.text import Template, question_prefix
 
 __all__ = ["RewardModel", "cpu_dtype", "pick_device"]
 
@@ -50,7 +52,11 @@ class _Row(NamedTuple):
 
 
 class RewardModel:
-    """A reward model on one device. Arguments as in `TRMScorer`; not safe for several threads at once."""
+    """A reward model on one device. Arguments as in `TRMScorer`; not safe for several threads at once.
+
+    Attributes:
+        template: "plain" or "chat", what it reads.
+    """
 
     def __init__(
         self,
@@ -64,6 +70,7 @@ class RewardModel:
         trust_remote_code: bool,
         revision: str | None,
         base: str | None = None,
+        template: Template = "auto",
     ) -> None:
         self.name = model
         self.device = pick_device(device)
@@ -87,6 +94,8 @@ class RewardModel:
                 base = adapter.find_base(base)
                 config, self._tokenizer = _of_adapter(adapter, base, source)
             check_labels(model, config)
+            self.template = choose_template(model, template, config, self._tokenizer)
+            self._chat = ChatTemplate(model, self._tokenizer) if self.template == "chat" else None
             quantized = bool(quantization or getattr(config, "quantization_config", None))
             usual = cpu_dtype() if on_cpu and not quantized else torch.bfloat16
             chosen = getattr(torch, dtype) if dtype else usual
@@ -115,11 +124,17 @@ class RewardModel:
             pad=self._tokenizer.pad_token_id,
         )
 
+    def parts(self, inputs: Sequence[tuple[Question | None, str]]) -> list[tuple[str, str]]:
+        """Questions and answers as the model reads them, in the two parts that `score` takes."""
+        if self._chat is not None:
+            return self._chat.parts(inputs)
+        return [(question_prefix(question), answer) for question, answer in inputs]
+
     def score(self, parts: Sequence[tuple[str, str]], stop: threading.Event) -> Scores:
         """Score texts.
 
         Args:
-            parts: what precedes the trace, and the trace, of each text.
+            parts: what precedes the trace, and the trace, of each text; from `parts`.
             stop: set from another thread to give up before the next batch.
 
         Returns:
@@ -129,9 +144,7 @@ class RewardModel:
             ScoringError: what precedes a trace fills ``max_tokens``; a logit is not finite; the device is out
                 of memory; or ``stop`` was set.
         """
-        prefixes = {
-            prefix: self._tokenizer(prefix)["input_ids"] for prefix in {prefix for prefix, _ in parts}
-        }
+        prefixes = {prefix: self._ids(prefix) for prefix in {prefix for prefix, _ in parts}}
         values, truncated = [math.nan] * len(parts), [0] * len(parts)
         # Texts are tokenized beside scoring, and faster than it.
         tokenizing = ThreadPoolExecutor(1, thread_name_prefix="me2sdk-tokenizer")
@@ -168,13 +181,17 @@ class RewardModel:
     def _encode(
         self, parts: Sequence[tuple[str, str]], block: Sequence[int], prefixes: dict[str, list[int]]
     ) -> list[_Row]:
-        texts = self._tokenizer([prefix + trace for prefix, trace in (parts[i] for i in block)])["input_ids"]
+        texts = self._ids([prefix + trace for prefix, trace in (parts[i] for i in block)])
         rows = []
         for index, ids in zip(block, texts, strict=True):
             start = _common(prefixes[parts[index][0]], ids)
             fitting = self._fit(ids, start, index)
             rows.append(_Row(fitting, start, len(ids) - len(fitting)))
         return rows
+
+    def _ids(self, text: Any) -> Any:
+        """The tokens of a text, or of each of a list; a chat template has put the special ones into the text."""
+        return self._tokenizer(text, add_special_tokens=self._chat is None)["input_ids"]
 
     def _fit(self, ids: list[int], question: int, index: int) -> list[int]:
         """``ids``, short of tokens from the middle of the trace where there are more than ``max_tokens``.

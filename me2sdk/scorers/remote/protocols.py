@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from me2sdk.errors import ScoringError
 
@@ -23,17 +23,25 @@ class ServerProtocol:
 
     Attributes:
         path: appended to the base URL.
-        request: the JSON body for some texts and a model name.
+        request: the JSON body for some texts, or some lists of token ids, and a model name.
         items: the answer's items in the order of the texts, from the decoded JSON.
         value: the numbers that an item holds; there has to be exactly one.
         hint: what to do where an item does not hold one number.
+        chats: how it is sent chats: "messages", one chat a request; "tokens", as lists of token ids; None, not at all.
     """
 
     path: str
-    request: Callable[[list[str], str | None], dict[str, Any]]
+    request: Callable[[list[str] | list[list[int]], str | None], dict[str, Any]]
     items: Callable[[Any], list[Any]]
     value: Callable[[Any], Any]
     hint: str
+    chats: Literal["messages", "tokens"] | None = None
+
+    def chat(self, messages: list[dict[str, str]], model: str | None) -> dict[str, Any]:
+        """The JSON body for one chat."""
+        body = self.request([], model)
+        del body["input"]
+        return {**body, "messages": messages}
 
     def read(self, content: bytes, count: int) -> list[float]:
         """Read an answer.
@@ -92,6 +100,7 @@ PROTOCOLS = {
             "The server serves an embedding model. Start it with --is-embedding and a sequence "
             "classification checkpoint that has one label."
         ),
+        chats="tokens",
     ),
     "vllm": ServerProtocol(
         path="/classify",
@@ -103,6 +112,7 @@ PROTOCOLS = {
         items=_by_index,
         value=lambda item: item["probs"],
         hint="The server serves a classifier with several classes, not a reward model (num_labels 1).",
+        chats="messages",
     ),
     "tei": ServerProtocol(
         path="/predict",

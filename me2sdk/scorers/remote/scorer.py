@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, get_args
-from urllib.parse import urlsplit, urlunsplit
 
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError, ScoringError
 from me2sdk.schema import Scores, Trace
 from me2sdk.scorers.base import Questions, Scorer, read_inputs
+from me2sdk.scorers.remote.inputs import ScoringRequest, ServerInputs, choose_template
 from me2sdk.scorers.remote.protocols import PROTOCOLS
-from me2sdk.scorers.text import TRACE_OFFSETS, scoring_parts
+from me2sdk.scorers.remote.replicas import Replica, ReplicaFailed, advice, clean_url
+from me2sdk.scorers.text import Reads, Template, check_reading, usual_reads
 from me2sdk.stats import sigmoid
 
 if TYPE_CHECKING:
@@ -30,19 +31,6 @@ Api = Literal["sglang", "vllm", "tei"]
 _ROUNDS = 2
 _ROUND_PAUSE = 0.5  # seconds before every replica is tried once more
 _ASIDE = 30.0  # seconds for which a replica that failed is tried last
-_LONGEST_HEADER = 4000  # characters; servers and proxies refuse headers that are much longer
-
-
-@dataclass
-class _Replica:
-    url: str
-    aside_until: float = 0.0  # on the monotonic clock
-
-    @property
-    def name(self) -> str:
-        """The URL without a user name and password."""
-        parts = urlsplit(self.url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 @dataclass
@@ -53,15 +41,11 @@ class _Session:
     slots: asyncio.Semaphore
 
 
-class _ReplicaFailed(Exception):
-    """A failure of one replica, which another one may not have."""
-
-
 class RemoteTRMScorer:
     """Score reasoning traces with a reward model that a server holds (paper §5.1).
 
-    The servers get the same plain text that `TRMScorer` reads (``question + "\\n" + reasoning``) and answer
-    with raw logits. How to start them:
+    The servers get what `TRMScorer` reads (``question + "\\n" + reasoning``, or a chat) and answer with raw logits. How
+    to start them:
 
     - SGLang: ``python -m sglang.launch_server --model-path zzzhr97/TRM-8B --is-embedding``
       (``/v1/embeddings``)
@@ -88,6 +72,18 @@ class RemoteTRMScorer:
         reference: a scorer of the same model, such as ``TRMScorer("…")``, with which the server is compared on eight
             fixed traces before its first score; a server that would choose otherwise is then an error. ``me2 parity``
             is the long form.
+        reads: the part of a trace that is scored, as for `TRMScorer`: None takes the reasoning for plain text, and both
+            reasoning and response for a chat.
+        template: "plain" for the question, a line break and the trace; "chat" for question and answer in the model's
+            chat template. vLLM (0.13 or later) applies its own, one trace in each request; SGLang is sent token ids,
+            for which ``tokenizer`` is needed; Text Embeddings Inference cannot be sent chats. A server does not tell
+            which it needs, so "auto" takes "chat" where there is a tokenizer and else "plain", with a warning if
+            ``model`` names one that is not known to read it.
+        tokenizer: hub name or folder of the served model's tokenizer, for chats to SGLang (needs transformers).
+
+    Attributes:
+        reads: what is read.
+        template: "plain" or "chat".
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -98,7 +94,7 @@ class RemoteTRMScorer:
 
         scorer = RemoteTRMScorer("http://127.0.0.1:9", api="vllm")  # where your server listens
         try:
-            rerank("What is 3 + 4?", ["3 + 4 = 7.", "3 + 4 = 8."], scorer=scorer)
+            rerank("What is 3 + 4?", ["3 + 4 = 7.", "3 + 4 = 8."], scorer=scorer, select="best")
         except ScoringError as error:  # nothing listens there
             print(len(error.partial.candidates))  # 2
         ```
@@ -115,7 +111,11 @@ class RemoteTRMScorer:
         max_concurrency: int = 8,
         batch_size: int = 16,
         reference: Scorer | None = None,
+        reads: Reads | None = None,
+        template: Template = "auto",
+        tokenizer: str | None = None,
     ) -> None:
+        check_reading(reads, template)
         if api not in get_args(Api):
             raise ConfigurationError(f'api is "sglang", "vllm" or "tei", not {api!r}.')
         for name, value in (("max_concurrency", max_concurrency), ("batch_size", batch_size)):
@@ -131,8 +131,18 @@ class RemoteTRMScorer:
         urls = [base_url] if isinstance(base_url, str) else list(base_url)
         if not urls:
             raise ConfigurationError("base_url is empty. Name at least one server.")
-        self._replicas = [_Replica(_clean_url(url)) for url in urls]
+        self._replicas = [Replica(clean_url(url)) for url in urls]
         self._protocol = PROTOCOLS[api]
+        self.template = choose_template(template, tokenizer, model)
+        self.reads = reads or usual_reads(self.template)
+        self._inputs = ServerInputs(
+            self._protocol,
+            model,
+            reads=self.reads,
+            template=self.template,
+            tokenizer=tokenizer,
+            batch_size=batch_size,
+        )
         self._api_key = api_key
         self._next = 0
         self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
@@ -191,13 +201,11 @@ class RemoteTRMScorer:
         _log.info("%s", report)
 
     async def _ascore(self, question: Questions, traces: Sequence[Trace | str]) -> Scores:
-        parts = [scoring_parts(*pair) for pair in read_inputs(question, traces)]
-        starts = range(0, len(parts), self.batch_size)
+        # In a thread, since it may load a tokenizer.
+        requests = await asyncio.to_thread(self._inputs.requests, read_inputs(question, traces))
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._score_batch(parts[i : i + self.batch_size], i)) for i in starts
-                ]
+                tasks = [group.create_task(self._send(request)) for request in requests]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         return Scores([value for task in tasks for value in task.result()])
@@ -309,7 +317,7 @@ class RemoteTRMScorer:
                 )
             return self._sessions[loop]
 
-    def _order(self) -> list[_Replica]:
+    def _order(self) -> list[Replica]:
         """Every replica once: healthy ones round-robin, then those put aside, the longest-rested first."""
         with self._lock:
             start = self._next
@@ -320,9 +328,9 @@ class RemoteTRMScorer:
         resting = sorted((r for r in turn if r.aside_until > now), key=lambda r: r.aside_until)
         return healthy + resting
 
-    async def _score_batch(self, parts: list[tuple[str, str]], first: int) -> list[float]:
+    async def _send(self, request: ScoringRequest) -> list[float]:
         session = self._session()
-        which = f"trace {first}" if len(parts) == 1 else f"traces {first} to {first + len(parts) - 1}"
+        which = request.label
         failures: dict[str, str] = {}
         async with session.slots:
             for round_ in range(_ROUNDS):
@@ -330,8 +338,8 @@ class RemoteTRMScorer:
                     await asyncio.sleep(_ROUND_PAUSE)
                 for replica in self._order():
                     try:
-                        values = await self._post(session.client, replica, parts)
-                    except _ReplicaFailed as error:
+                        values = await self._post(session.client, replica, request)
+                    except ReplicaFailed as error:
                         replica.aside_until = time.monotonic() + _ASIDE
                         failures[replica.name] = str(error)
                         _log.warning("%s failed to score %s: %s", replica.name, which, error)
@@ -347,49 +355,25 @@ class RemoteTRMScorer:
         )
 
     async def _post(
-        self, client: httpx.AsyncClient, replica: _Replica, parts: list[tuple[str, str]]
+        self, client: httpx.AsyncClient, replica: Replica, request: ScoringRequest
     ) -> list[float]:
         import httpx
 
-        body = self._protocol.request(["".join(pair) for pair in parts], self.model)
-        # For `me2 serve`, whose scorers may read the question and the trace apart.
-        offsets = ",".join(str(len(before)) for before, _ in parts)
-        headers = {TRACE_OFFSETS: offsets} if len(offsets) <= _LONGEST_HEADER else {}
+        url = replica.url + self._protocol.path
         try:
             async with asyncio.timeout(self.timeout):
-                response = await client.post(replica.url + self._protocol.path, json=body, headers=headers)
+                response = await client.post(url, json=request.body, headers=request.headers)
         except TimeoutError:
-            raise _ReplicaFailed(f"no answer within {self.timeout:g} s") from None
+            raise ReplicaFailed(f"no answer within {self.timeout:g} s") from None
         except httpx.RequestError as error:
-            raise _ReplicaFailed(self._redact(f"{type(error).__name__} {error}".strip())) from None
+            raise ReplicaFailed(self._redact(f"{type(error).__name__} {error}".strip())) from None
         if response.is_success:
-            return self._protocol.read(response.content, len(parts))
+            return self._protocol.read(response.content, len(request.traces))
         said = self._redact(" ".join(response.text.split()))[:500]
         answer = f"HTTP {response.status_code} {said}".strip()
         if response.status_code in (408, 429) or response.status_code >= 500:
-            raise _ReplicaFailed(answer)
-        raise ScoringError(f"the server refused the request with {answer}. {_advice(response.status_code)}")
+            raise ReplicaFailed(answer)
+        raise ScoringError(f"the server refused the request with {answer}. {advice(response.status_code)}")
 
     def _redact(self, text: str) -> str:
         return text.replace(self._api_key, "***") if self._api_key else text
-
-
-def _clean_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except (ValueError, AttributeError, TypeError):
-        usable = False
-    if not usable or parts.query or parts.fragment:
-        raise ConfigurationError(
-            'base_url is an address such as "http://localhost:30000", without a query, or a list of such.'
-        )
-    return url.rstrip("/").removesuffix("/v1").rstrip("/")
-
-
-def _advice(status: int) -> str:
-    if status in (401, 403):
-        return "Check api_key."
-    if status in (404, 405):
-        return "Check base_url, model and api=: the server may be of another kind."
-    return "A trace may be longer than the server's context: shorten it, or raise the server's limit."

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from me2sdk import ConfigurationError, Trace, pass_at_k
+from me2sdk import Candidate, ConfigurationError, Trace, pass_at_k, rerank
+from me2sdk.sampling import decide
+from me2sdk.schema import Select
 from me2sdk.scorers import LengthScorer
 from me2sdk.train import BestOfNReport, CandidateQuestion, aevaluate_best_of_n, evaluate_best_of_n
 from me2sdk.train.evaluate import WITHIN, votes
@@ -26,20 +28,30 @@ class Marked:
 
 def elected(ballot: Ballot, subset: tuple[int, ...]) -> float:
     """What an election among ``subset`` brings, step by step."""
+    scored = [reward for place in subset if ballot.rewards and (reward := ballot.rewards[place]) is not None]
     votes: Counter[int] = Counter()
+    best: dict[int, float] = {}
     for place in subset:
         group = ballot.groups[place]
         if group is not None:
-            votes[group] += ballot.weights[place]  # type: ignore[assignment]
+            reward = ballot.rewards[place] if ballot.rewards else None
+            below = 0.0 if reward is None else sum(one < reward for one in scored) / len(scored)
+            votes[group] += 1 + below / 2  # type: ignore[assignment]
+            best[group] = max(best.get(group, -1.0), ballot.standing[place])
     if not votes:
-        best = max(ballot.scores[place] for place in subset)
-        tied = [ballot.correct[place] for place in subset if ballot.scores[place] == best]
+        top = max(ballot.standing[place] for place in subset)
+        tied = [ballot.correct[place] for place in subset if ballot.standing[place] == top]
         return sum(tied) / len(tied)
     most = max(votes.values())
-    winners = [group for group, weight in votes.items() if weight >= most - 1e-12]
+    winners = [group for group, weight in votes.items() if weight >= most - 1e-9]
+    winners = [group for group in winners if best[group] == max(best[one] for one in winners)]
     shares = []
     for group in winners:
-        members = [ballot.correct[place] for place in subset if ballot.groups[place] == group]
+        members = [
+            ballot.correct[place]
+            for place in subset
+            if ballot.groups[place] == group and ballot.standing[place] == best[group]
+        ]
         shares.append(sum(members) / len(members))
     return sum(shares) / len(shares)
 
@@ -54,9 +66,9 @@ def some_ballot(seed: int, count: int) -> Ballot:
     groups = [draw.choice([0, 1, 1, 2, None]) for _ in range(count)]
     return Ballot(
         groups,
-        [draw.choice([1.0, 0.25, 0.5]) for _ in range(count)],
         [draw.choice([0.0, 1.0]) for _ in range(count)],
         [group == 1 or draw.random() < 0.2 for group in groups],
+        [draw.choice([None, -1.0, 0.0, 2.5]) for _ in range(count)] if seed % 2 else [],
     )
 
 
@@ -77,9 +89,43 @@ def test_votes_of_many_candidates_are_drawn() -> None:
 
 
 def test_nobody_votes() -> None:
-    ballot = Ballot([None, None], [1.0, 1.0], [0.0, 1.0], [False, True])
+    ballot = Ballot([None, None], [0.0, 1.0], [False, True])
     assert vote_curve(ballot, [1, 2])[0] == [0.5, 1.0]
-    assert vote_curve(ballot._replace(scores=[0.0, 0.0]), [1, 2])[0] == [0.5, 0.5]
+    assert vote_curve(ballot._replace(standing=[0.0, 0.0]), [1, 2])[0] == [0.5, 0.5]
+
+
+def test_rewards_break_ties_and_weigh_votes() -> None:
+    # Two votes for a wrong answer, one for the right one, which has the highest reward.
+    ballot = Ballot([0, 0, 1], [0.0, 1.0, 2.0], [False, False, True])
+    assert vote_curve(ballot, [2, 3])[0] == [2 / 3, 0.0]  # 1 against 1 in two of three pairs
+    # Three against three: without weights the highest reward of all decides, which is 5.
+    six = Ballot([0, 0, 0, 1, 1, 1], [5.0, 0.0, 1.0, 4.0, 3.0, 2.0], [False] * 3 + [True] * 3)
+    assert vote_curve(six, [6])[0] == [0.0]
+    # With them 3 + (5 + 0 + 1) / 6 / 2 is less than 3 + (4 + 3 + 2) / 6 / 2.
+    assert vote_curve(six._replace(rewards=six.standing), [6])[0] == [1.0]
+    # One that is not scored weighs 1, which is enough: 4 + 6 / 6 / 2 is more than 3 + 9 / 6 / 2.
+    seven = Ballot([*six.groups, 0], [*six.standing, -1.0], [*six.correct, False], [*six.standing, None])
+    assert vote_curve(seven, [7])[0] == [0.0]
+    # All rewards equal: nobody has a lower one, and all weigh 1.
+    assert vote_curve(six._replace(rewards=[2.0] * 6, standing=[2.0] * 6), [6])[0] == [0.5]
+
+
+@pytest.mark.parametrize("select", ["vote", "weighted_vote"])
+@pytest.mark.parametrize("seed", range(20))
+def test_votes_are_those_of_the_product(seed: int, select: Select) -> None:
+    draw = random.Random(seed)
+    count = 6
+    groups = [draw.choice([0, 1, 1, 2, None]) for _ in range(count)]
+    groups[0] = 0  # without any answer, texts are compared
+    rewards = draw.sample(range(10), count)  # no ties, so that the order does not count
+    correct = [draw.random() < 0.5 for _ in range(count)]
+    candidates = [
+        Candidate(index=place, trace=Trace(reasoning="So."), answer=str(groups[place]), score=reward)
+        for place, reward in enumerate(rewards)
+    ]
+    ballot = Ballot(groups, [float(one) for one in rewards], correct, rewards if select != "vote" else [])
+    best = decide(candidates, groups, select=select).candidates[0].index
+    assert vote_curve(ballot, [count])[0] == [correct[best]]
 
 
 def question(
@@ -134,19 +180,22 @@ def test_curves_against_all_subsets() -> None:
         assert curve(report, "oracle")[k] == pytest.approx(
             pass_at_k([one.correct for one in questions], k)  # type: ignore[misc]
         )
-        for method, weigh in (
-            ("majority vote", lambda score: 1.0),
-            ("marked, weighted vote", lambda score: 1 / (1 + 2.718281828459045**-score)),
+        for method, by_reward, weighted in (
+            ("majority vote", False, False),
+            ("marked, vote", True, False),
+            ("marked, weighted vote", True, True),
         ):
             expected = []
             for one, scores in zip(questions, marks, strict=True):
                 groups = ["ab".index(answer or "") for answer in one.answers]
-                weights = [weigh(score) for score in scores]  # type: ignore[no-untyped-call]
-                expected.append(mean(Ballot(groups, weights, scores, one.correct or ()), k))
+                standing = scores if by_reward else [0.0] * 5
+                expected.append(
+                    mean(Ballot(groups, standing, one.correct or (), scores if weighted else []), k)
+                )
             assert curve(report, method)[k] == average(expected)
     gains = {row.k: row.gain.mean for row in report.curves()["marked"]}
     assert gains[4] == pytest.approx(curve(report, "marked")[4] - curve(report, "random")[4])
-    assert all(row.exact for row in report.rows)
+    assert {row.method for row in report.rows if not row.exact} == {"marked, auto"}
     assert BestOfNReport.model_validate_json(report.model_dump_json()) == report
 
 
@@ -165,6 +214,19 @@ def test_a_candidate_without_a_score_is_taken_last_and_counted() -> None:
     assert report.scored == {"marked": 2}
 
 
+def test_an_unfinished_candidate_stands_behind() -> None:
+    item = question([1, 2, 9], [True, False, False], answers=["a", "b", None])
+    cut = item.candidates[2].model_copy(update={"truncated": True})
+    item = item.model_copy(update={"candidates": (*item.candidates[:2], cut)})
+    report = evaluate_best_of_n([item], {"marked": Marked()})
+    assert curve(report, "marked")[3] == 0.0  # the second, not the third
+    report = evaluate_best_of_n(
+        [item.model_copy(update={"correct": (False, True, False)})], {"marked": Marked()}
+    )
+    assert curve(report, "marked") == pytest.approx({1: 1 / 3, 2: 2 / 3, 3: 1.0})
+    assert curve(report, "marked, vote")[3] == curve(report, "marked, auto")[3] == 1.0
+
+
 def test_a_scorer_that_scores_nothing_has_no_curve() -> None:
     class Down:
         def score(self, question: Any, traces: Any) -> list[float]:
@@ -174,6 +236,56 @@ def test_a_scorer_that_scores_nothing_has_no_curve() -> None:
     assert "down" not in report.curves()
     assert report.scored == {"down": 0, "marked": 2}
     assert len(report.failures) == 2
+
+
+def test_auto_is_listed_for_each_scorer_or_alone() -> None:
+    def methods(*names: str) -> set[str]:
+        scorers = {name: Marked() if name == "marked" else LengthScorer("longest") for name in names}
+        report = evaluate_best_of_n([question([1, 2], [True, False])], scorers)
+        assert {one.method for one in report.calibrations} == {
+            m for m in report.curves() if m.endswith("auto")
+        }
+        return set(report.curves()) - {"random", "shortest", "majority vote", "oracle"}
+
+    votes = {"marked, vote", "marked, weighted vote"}
+    assert methods("marked", "longest") == {"marked", "longest", "marked, auto"} | votes
+    assert methods("longest") == {"longest", "auto"}
+    assert methods() == {"auto"}
+
+
+def test_auto_is_the_decision_of_rerank() -> None:
+    texts = ["So it is 4.\n#### 4", "It is 5.\n#### 5", "Well, 5.\n#### 5", "Perhaps 6.\n#### 6"]
+    item = CandidateQuestion(
+        question="q", candidates=tuple(map(Trace.from_text, texts)), correct=(False, True, True, False)
+    )
+    report = evaluate_best_of_n([item], {"mini": "mini"})
+    result = rerank("q", texts)
+    assert result.best.answer == "5"
+    assert curve(report, "mini, auto")[1] == 0.5
+    assert curve(report, "mini, auto")[4] == 1.0
+    (calibration,) = report.calibrations
+    assert (calibration.questions, calibration.confidence) == (1, pytest.approx(result.confidence))
+
+
+def test_confidence_and_stopping_by_model() -> None:
+    questions = [
+        question(
+            range(8), [number > 0] * 4 + [False] * 4, number, models=["A"] * 4 + ["B"] * 4, answers=["a"] * 8
+        )
+        for number in range(4)
+    ]
+    report = evaluate_best_of_n(questions, {"m": Marked()})
+    found = {one.model: one for one in report.calibrations}
+    assert {model: one.questions for model, one in found.items()} == {"": 4, WITHIN: 8, "A": 4, "B": 4}
+    assert (found["A"].accuracy, found["B"].accuracy, found[WITHIN].accuracy) == (0.75, 0.0, 0.375)
+    rows = {(row.model, row.stop): row for row in report.stopping}
+    assert len(rows) == 4 * 5
+    assert rows["A", "sure"].accuracy.mean == 0.75
+    assert rows[WITHIN, "sure"].questions == 8
+    assert (
+        report.stopping_table("B")[-1] | {"stop": "sure", "samples used": "0.750"}
+        == report.stopping_table("B")[-1]
+    )
 
 
 def test_recognising_the_model_helps_only_across_models() -> None:
@@ -218,8 +330,12 @@ def test_long_form_csv_and_tables(tmp_path: Path) -> None:
     report = evaluate_best_of_n([question([1, 2], [True, False])], {"m": Marked()})
     report.write_csv(tmp_path / "x.csv")
     rows = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
-    assert len(rows) == len(report.rows) == 6 * 2
-    assert rows[1] | {"method": "m", "k": "2", "accuracy": "0.000000", "exact": "True"} == rows[1]
+    assert len(rows) == len(report.rows) == 8 * 2
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    assert methods == [
+        "random", "shortest", "majority vote", "m", "m, vote", "m, weighted vote", "m, auto", "oracle",
+    ]  # fmt: skip
+    assert rows[7] | {"method": "m", "k": "2", "accuracy": "0.000000", "exact": "True"} == rows[7]
     table = {line["method"]: line for line in report.table()}
     assert (table["m"]["N=1"], table["m"]["N=2"]) == ("0.500", "0.000")
     assert table["oracle"]["gain over random"].startswith("+0.500")
@@ -228,8 +344,9 @@ def test_long_form_csv_and_tables(tmp_path: Path) -> None:
 def test_what_cannot_work() -> None:
     with pytest.raises(ConfigurationError, match="no questions"):
         evaluate_best_of_n([], {})
-    with pytest.raises(ConfigurationError, match="'random' is always in the report"):
-        evaluate_best_of_n([question([1], [True])], {"random": Marked()})
+    for name in ("random", "auto"):
+        with pytest.raises(ConfigurationError, match=f"'{name}' is always in the report"):
+            evaluate_best_of_n([question([1], [True])], {name: Marked()})
 
 
 async def test_the_async_twin() -> None:

@@ -48,6 +48,28 @@ def test_an_svg_names_every_method_and_each_n(report: BestOfNReport, tmp_path: P
     for label in [*report.curves("A"), "Model A", "candidates N", "accuracy of the chosen candidate"]:
         assert f">{label}</text>" in text
     assert all(f">{n}</text>" in text for n in (1, 2, 4))
+    assert ">confidence</text>" not in text  # no answers, no confidence
+
+
+def test_a_reliability_diagram_beside_the_curves(tmp_path: Path) -> None:
+    import matplotlib
+
+    questions = [
+        CandidateQuestion(
+            question=f"q{number}",
+            candidates=tuple(Trace.from_text(f"It is {one}.\n#### {one}") for one in (4, 4, number)),
+            correct=(number % 2 == 0, number % 2 == 0, False),
+        )
+        for number in range(4)
+    ]
+    report = evaluate_best_of_n(questions, {"mini": open_scorer("mini")})
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        plot_best_of_n(report, tmp_path / "curve.svg")
+    text = (tmp_path / "curve.svg").read_text()
+    (one,) = report.calibrations
+    assert f">mini, auto: ECE {one.ece:.3f}, AUROC {one.auroc:.3f}</text>" in text
+    for label in [*report.curves(), "confidence", "accuracy"]:
+        assert f">{label}</text>" in text
 
 
 def test_what_cannot_be_drawn(report: BestOfNReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
