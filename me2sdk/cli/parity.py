@@ -23,6 +23,9 @@ _OPTIONS: dict[str, type] = {
     "batch": int,
     "api": str,
     "model": str,
+    "reads": str,
+    "template": str,
+    "tokenizer": str,
 }
 
 

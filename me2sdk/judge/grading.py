@@ -272,7 +272,7 @@ def expected_grade(response: Any, grade: float) -> float | None:
     before, own = texts[place][:start].strip(), texts[place][start:].strip()
     chances: dict[int, float] = {}
     for text, chance in _alternatives(tokens[place]).items():
-        value = text.removeprefix(before)
+        value = text.removeprefix(before).strip()
         if re.fullmatch(r"\d|10", value):
             chances[int(value)] = chances.get(int(value), 0.0) + chance
     if own not in map(str, chances) or (int(own) != grade and (own, grade) != ("1", _HIGHEST)):
@@ -290,10 +290,8 @@ def expected_grade(response: Any, grade: float) -> float | None:
 def _alternatives(token: Any) -> dict[str, float]:
     """The texts that could stand in the place of a token, itself among them, with their probabilities."""
     found: dict[str, float] = {}
-    chances = {
-        str(_field(one, "token")): _field(one, "logprob")
-        for one in (*(_field(token, "top_logprobs") or ()), token)
-    }
+    listed = (token, *(_field(token, "top_logprobs") or ()))
+    chances = {str(_field(one, "token")): _field(one, "logprob") for one in listed}
     for text, logprob in chances.items():
         if isinstance(logprob, int | float):
             found[text.strip()] = found.get(text.strip(), 0.0) + math.exp(min(0.0, logprob))

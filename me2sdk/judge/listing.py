@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from me2sdk._sync import all_or_none
 from me2sdk.errors import ConfigurationError, ME2Error
@@ -13,7 +14,7 @@ __all__ = ["LONGEST_LIST", "knock_out", "mean_shares", "shown_orders"]
 LONGEST_LIST = 8
 """The most traces that a judge is shown at once."""
 
-Order = Callable[[Sequence[int], int], Awaitable[list[list[int]]]]
+Order = Callable[[Sequence[int], int], Coroutine[Any, Any, list[list[int]]]]
 """Asks for the order of traces, which are shown as they come; the number says which repeat it is."""
 
 

@@ -42,9 +42,10 @@ _LIMITS = frozenset(("budget", "cache", "max_concurrency", "max_retries", "timeo
 _KEPT = 1024  # traces of failed calls whose outcome is remembered
 # Parameters of a model that answers questions, which are none of a judge's.
 _OF_ANSWERS = frozenset(
-    "audio frequency_penalty function_call functions input_cost_per_token logit_bias logprobs max_completion_tokens "
-    "max_tokens min_p modalities output_cost_per_token parallel_tool_calls prediction presence_penalty "
-    "reasoning_effort response_format seed stop temperature thinking tool_choice tools top_k top_logprobs top_p "
+    "audio extra_body frequency_penalty function_call functions input_cost_per_token logit_bias logprobs "
+    "max_completion_tokens max_tokens min_p modalities output_cost_per_token parallel_tool_calls prediction "
+    "presence_penalty reasoning_effort response_format seed stop temperature thinking tool_choice tools top_k "
+    "top_logprobs top_p "
     "web_search_options".split()
 )
 # Keys and addresses, which another provider must not see.
@@ -55,17 +56,34 @@ _CONNECTION = frozenset(
 )
 
 
+class PartlyJudged(ScoringError):
+    """Some of several traces could not be judged.
+
+    Attributes:
+        outcomes: for each trace its reward, or the error in which it ended.
+    """
+
+    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+        errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        super().__init__(f"{len(errors)} of {len(outcomes)} traces could not be judged: {errors[0]}")
+        self.outcomes = tuple(outcomes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the outcomes, of which the message is made."""
+        return type(self), (self.outcomes,)
+
+
 class JudgeScorer:
-    """A language model as scorer: it grades traces one by one, puts them in order, or compares them in pairs.
+    r"""A language model as scorer: it grades traces one by one, puts them in order, or compares them in pairs.
 
     Traces stand between fences, and only the judge's own last word counts, so that nothing in them passes for a reward.
     An answer that cannot be read is shown to the judge with the reason, and it is asked again, at most twice. What
     stays unreadable is an error, never a low reward.
 
     Within `best_of_n` the judge shares the budget, the cache and the concurrency of the model that answers, and its
-    calls are part of the result's usage. It is sent none of that model's parameters but keys and addresses, and those
-    only where both names start with the same provider and ``params`` holds none. An `LLM` keeps its own limits and
-    counts by itself.
+    calls are part of the result's usage. Keys and addresses of an ``LLM(…, api_base=…)`` that answers hold for it only
+    where both names start with the same provider and ``params`` has none; those that are passed to `best_of_n` itself,
+    and ``temperature`` and the like, do not. A judge that is an `LLM` keeps its own limits and counts by itself.
 
     Args:
         model: the judge, as for `LLM`: a LiteLLM model string, a list of them (sample or repeat i goes to
@@ -96,9 +114,10 @@ class JudgeScorer:
         from me2sdk import JudgeScorer, rerank
 
         def judge(messages, **params):  # or "openai/gpt-4o-mini"
-            return f"Short.\n<|decision|>{3 if 'Hmm' in messages[0]['content'] else 8}"
+            return "It is brief.\n<|decision|>" + ("3" if "Hmm" in messages[0]["content"] else "8")
 
-        print(rerank("2 + 2?", ["Hmm, 4.", "It is 4."], scorer=JudgeScorer(judge), select="best").best.score)  # 8.0
+        result = rerank("2 + 2?", ["Hmm, 4.", "It is 4."], scorer=JudgeScorer(judge), select="best")
+        print(result.best.index, result.best.score)  # 1 8.0
         ```
     """
 
@@ -188,19 +207,16 @@ class JudgeScorer:
             JudgeError: the judge's answers could not be read.
             GenerationError: the call of the judge failed for good.
             BudgetExceeded: the budget has no room for it.
-            ScoringError: some of several traces could not be judged. Each of them scored alone right after that gets
-                its reward or its error without another call.
+            ScoringError: some of several traces could not be judged; its ``outcomes`` hold the rewards and errors.
             InvalidTraceError: a trace is empty.
             ConfigurationError: an argument cannot work.
         """
         pairs = read_inputs(question, traces)
         keys = [(question_text(asked), trace.reasoning, trace.response) for asked, trace in pairs]
         if len(keys) == 1 and keys[0] in self._kept:
-            # Alone a trace of a list would not be compared with anything, so what became of the list stays so.
-            return _rewards([self._kept[keys[0]] if self.joint else self._kept.pop(keys[0])])
+            return _rewards([self._kept.pop(keys[0])])
         groups: dict[str, list[int]] = {}
         for place, (text, _, _) in enumerate(keys):
-            self._kept.pop(keys[place], None)
             groups.setdefault(text, []).append(place)
         outcomes: list[Outcome] = [0.0] * len(pairs)
 
@@ -210,12 +226,12 @@ class JudgeScorer:
                 outcomes[place] = outcome
 
         await all_or_none(*map(judge, groups.values()))
-        if len(outcomes) > 1 and any(isinstance(outcome, Exception) for outcome in outcomes):
+        if not self.joint and len(keys) > 1 and any(isinstance(outcome, Exception) for outcome in outcomes):
             self._keep(dict(zip(keys, outcomes, strict=True)))
         return _rewards(outcomes)
 
     def _keep(self, outcomes: dict[Key, Outcome]) -> None:
-        """Remember a call that failed, since each of its traces is scored alone after it, and some are paid for."""
+        """Remember what a call that fails has paid for, since `score_each` then scores each of its traces alone."""
         self._kept.update(outcomes)
         for key in list(self._kept)[:-_KEPT]:
             del self._kept[key]
@@ -305,16 +321,15 @@ def _rewards(outcomes: list[Outcome]) -> list[float]:
     """The rewards, where all are there.
 
     Raises:
-        Exception: one trace's error, or of several a `ScoringError` that says how many failed.
+        PartlyJudged: some traces failed.
+        Exception: all of them did, for one reason.
     """
     errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-    if len(outcomes) == 1 and errors:
+    if not errors:
+        return Scores([outcome for outcome in outcomes if isinstance(outcome, float)])
+    if len(errors) == len(outcomes) and all(one is errors[0] for one in errors):
         raise errors[0]
-    if errors:
-        raise ScoringError(
-            f"{len(errors)} of {len(outcomes)} traces could not be judged: {errors[0]}"
-        ) from errors[0]
-    return Scores([outcome for outcome in outcomes if isinstance(outcome, float)])
+    raise PartlyJudged(outcomes) from errors[0]
 
 
 def _provider(llm: LLM) -> str:

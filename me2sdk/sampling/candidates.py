@@ -34,13 +34,12 @@ from me2sdk.traces import is_cut_off, read_choice, refusal_of
 
 __all__ = [
     "KnownScores",
-    "abstains",
+    "decided",
     "failure",
     "read_candidate",
     "read_key",
     "sample",
     "score_candidates",
-    "sorted_failures",
 ]
 
 TraceKey = tuple[str, str | None, bool, Certainty | None]
@@ -177,14 +176,7 @@ class _Run:
         for name, more in (beside or {}).items():
             usage[name] = usage.get(name, Usage()) + more
         return BestOfNResult(
-            candidates=decision.candidates,
-            answers=decision.answers,
-            confidence=decision.confidence,
-            chosen_by=decision.chosen_by,
-            abstained=abstains(decision, selection),
-            failures=sorted_failures(failures, decision),
-            select=selection.select,
-            scorer="" if self._scorer is None else scorer_name(self._scorer),
+            **decided(decision, selection, self._scorer, failures),
             seconds=time.perf_counter() - self._started,
             usage=sum(usage.values(), Usage()),
             usage_by_model=usage,
@@ -251,16 +243,23 @@ class _Run:
         return self._seconds_left() == 0.0
 
 
-def abstains(decision: Decision, selection: SelectionConfig) -> bool:
-    """Whether the confidence in a choice is below what was asked for, or not known."""
-    least = selection.min_confidence
-    return least is not None and (decision.confidence is None or decision.confidence < least)
-
-
-def sorted_failures(failures: list[Failure], decision: Decision) -> tuple[Failure, ...]:
-    """Failures by candidate; one that concerns all of them comes last."""
+def decided(
+    decision: Decision, selection: SelectionConfig, scorer: Scorer | None, failures: list[Failure]
+) -> dict[str, Any]:
+    """What a `RerankResult` says of a decision."""
+    least, sure = selection.min_confidence, decision.confidence
     found = [*failures, *([decision.failure] if decision.failure else [])]
-    return tuple(sorted(found, key=lambda failure: math.inf if failure.index is None else failure.index))
+    return {
+        "candidates": decision.candidates,
+        "answers": decision.answers,
+        "confidence": sure,
+        "chosen_by": decision.chosen_by,
+        "abstained": least is not None and (sure is None or sure < least),
+        # By candidate; what concerns all of them comes last.
+        "failures": tuple(sorted(found, key=lambda one: math.inf if one.index is None else one.index)),
+        "select": selection.select,
+        "scorer": "" if scorer is None else scorer_name(scorer),
+    }
 
 
 def _too_few(result: BestOfNResult, selection: SelectionConfig) -> GenerationError:

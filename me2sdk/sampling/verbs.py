@@ -14,19 +14,18 @@ from me2sdk.llm import LLM, Budget, Model, check_options, open_llm
 from me2sdk.sampling.answers import AnswerKey
 from me2sdk.sampling.candidates import (
     KnownScores,
-    abstains,
+    decided,
     failure,
     read_candidate,
     read_key,
     sample,
     score_candidates,
-    sorted_failures,
 )
 from me2sdk.sampling.escalation import Escalate
 from me2sdk.sampling.select import OnCandidate, SelectionConfig, choose
 from me2sdk.sampling.stopping import Stop, split_stop
 from me2sdk.schema import BestOfNResult, Candidate, Failure, Message, Question, RerankResult, Select, Trace
-from me2sdk.scorers import Scorer, is_joint, load_scorer, scorer_name
+from me2sdk.scorers import Scorer, is_joint, load_scorer
 
 __all__ = ["abest_of_n", "arerank", "best_of_n", "rerank"]
 
@@ -244,15 +243,7 @@ async def arerank(
         scored = await score_candidates(scorer, question, read, failures, spans, known)
     decision = await choose(scored, selection, failures)
     return RerankResult(
-        candidates=decision.candidates,
-        answers=decision.answers,
-        confidence=decision.confidence,
-        chosen_by=decision.chosen_by,
-        abstained=abstains(decision, selection),
-        failures=sorted_failures(failures, decision),
-        select=select,
-        scorer="" if scorer is None else scorer_name(scorer),
-        seconds=time.perf_counter() - started,
+        **decided(decision, selection, scorer, failures), seconds=time.perf_counter() - started
     )
 
 

@@ -120,7 +120,8 @@ def _numbers(top: Any) -> list[float]:
 def _number(entry: Any) -> float | None:
     """The log-probability of an entry, which may be the number itself."""
     value: Any = entry if isinstance(entry, Real) else _get(entry, "logprob")
-    if not isinstance(value, Real) or isinstance(value, bool) or value != value:
+    numeric = isinstance(value, Real) and not isinstance(value, bool)
+    if not numeric or value != value:
         return None
     return float(min(0.0, max(_LEAST, value)))
 

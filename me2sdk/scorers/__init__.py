@@ -28,7 +28,7 @@ from me2sdk.scorers.baselines import (
     LengthScorer as LengthScorer,
     RandomScorer as RandomScorer,
 )
-from me2sdk.scorers.confidence import ConfidenceMeasure, ConfidenceScorer
+from me2sdk.scorers.confidence import ConfidenceMeasure as ConfidenceMeasure, ConfidenceScorer
 from me2sdk.scorers.ensemble import Ensemble
 from me2sdk.scorers.local import PRMScorer, TRMScorer
 from me2sdk.scorers.open import load_scorer as load_scorer, open_scorer, options_for as options_for
@@ -43,7 +43,6 @@ from me2sdk.scorers.text import (
 )
 
 __all__ = [
-    "ConfidenceMeasure",
     "ConfidenceScorer",
     "Ensemble",
     "PRMScorer",

@@ -211,19 +211,19 @@ async def score_each(
                 raise
             except Exception as error:
                 if len(places) == 1 or is_joint(scorer):
-                    found[places.start : places.stop] = [ScoredTrace(None, error=error)] * len(places)
+                    found[places.start : places.stop] = _outcomes(error, len(places))
                 continue
-            for place, score, left_out, parts in zip(
+            for place, score, left_out, made_of in zip(
                 places, scores, scores.truncated, scores.parts, strict=True
             ):
-                found[place] = ScoredTrace(score, left_out, parts=parts)
+                found[place] = ScoredTrace(score, left_out, parts=made_of)
             if limit is not None:
                 limit.in_a_row = 0
             return
-        if len(places) > 1 and not is_joint(
-            scorer
-        ):  # of a joint scorer, rewards of two calls cannot be compared
-            for part in _parts(places, groups):
+        parts = _parts(places, groups)
+        # Of a joint scorer, the rewards of traces that were scored alone cannot be compared.
+        if len(places) > 1 and not (is_joint(scorer) and len(parts) == len(places)):
+            for part in parts:
                 await attempt(part)
         elif limit is not None:
             limit.in_a_row += not isinstance(found[places[0]].error, InvalidTraceError)
@@ -231,6 +231,17 @@ async def score_each(
     if traces:
         await attempt(range(len(traces)))
     return found
+
+
+def _outcomes(error: Exception, count: int) -> list[ScoredTrace]:
+    """What an error leaves: it may say in ``outcomes`` what became of each trace, a reward or an error of its own."""
+    outcomes = getattr(error, "outcomes", ())
+    if len(outcomes) != count:
+        return [ScoredTrace(None, error=error)] * count
+    return [
+        ScoredTrace(None, error=one) if isinstance(one, Exception) else ScoredTrace(float(one))
+        for one in outcomes
+    ]
 
 
 def _parts(places: range, groups: Sequence[int]) -> list[range]:

@@ -23,6 +23,7 @@ from me2sdk.scorers.base import (
     score_each,
     scorer_name,
 )
+from me2sdk.scorers.named import open_named
 from me2sdk.scorers.text import prompt_text
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Ensemble:
     Where one of the scorers fails on a trace, that trace counts as average there.
 
     Args:
-        scorers: a weight for each scorer. To name scorers, as `open_scorer` does, use their names.
+        scorers: a weight for each scorer, which is an object or a name as `open_scorer` takes it.
         normalize: "z" gives the rewards of a scorer mean 0 and deviation 1; "rank" takes the share of the other
             traces that are beaten, less a half.
 
@@ -59,9 +60,9 @@ class Ensemble:
     Example:
         ```python
         from me2sdk import rerank
-        from me2sdk.scorers import Ensemble, open_scorer
+        from me2sdk.scorers import Ensemble
 
-        both = Ensemble({open_scorer("mini"): 2, open_scorer("shortest"): 1})
+        both = Ensemble({"mini": 2, "shortest": 1})
         best = rerank("What is 3 + 4?", ["3 + 4 = 8.", "3 + 4 = 7."], scorer=both, select="best").best
         print(best.index, sorted(best.scores))  # 1 ['mini', 'shortest']
         ```
@@ -69,21 +70,26 @@ class Ensemble:
 
     joint = True
 
-    def __init__(self, scorers: Mapping[Scorer, float], normalize: Normalize = "z") -> None:
+    def __init__(
+        self,
+        scorers: Mapping[Scorer, float] | Mapping[str, float] | Mapping[str | Scorer, float],
+        normalize: Normalize = "z",
+    ) -> None:
         if not scorers:
             raise ConfigurationError("An ensemble needs a scorer. Pass {scorer: weight, …}.")
         if normalize not in get_args(Normalize):
             raise ConfigurationError(
                 f"normalize is one of {', '.join(get_args(Normalize))}; it is {normalize!r}."
             )
-        for scorer, weight in scorers.items():
+        opened = [open_named(one) if isinstance(one, str) else one for one in scorers]
+        for scorer, weight in zip(opened, scorers.values(), strict=True):
             if not callable(getattr(scorer, "score", None)) or not math.isfinite(weight):
                 raise ConfigurationError(
-                    "An ensemble takes {scorer: weight}, with objects that have score(question, traces) and finite "
-                    f"weights; it was given {scorer!r:.60}: {weight!r:.20}. open_scorer(name) makes a scorer of a name."
+                    "An ensemble takes {scorer: weight}, with names, or objects that have score(question, traces), "
+                    f"and finite weights; it was given {scorer!r:.60}: {weight!r:.20}."
                 )
         self.normalize: Normalize = normalize
-        self._scorers = list(scorers)
+        self._scorers = opened
         self._weights = [float(weight) for weight in scorers.values()]
         self._names = _distinct([scorer_name(scorer) for scorer in self._scorers])
         self.name = "+".join(self._names)
@@ -121,8 +127,8 @@ class Ensemble:
         for weight, column in zip(self._weights, columns, strict=True):
             for places in asked.values():
                 scaled = _scaled([column[place] for place in places], self.normalize)
-                for place, value in zip(places, scaled, strict=True):
-                    total[place] += weight * value
+                for place, share in zip(places, scaled, strict=True):
+                    total[place] += weight * share
         parts: list[dict[str, float]] = [{} for _ in read]
         for name, column in zip(self._names, columns, strict=True):
             for part, value in zip(parts, column, strict=True):
@@ -167,7 +173,7 @@ class Ensemble:
     @classmethod
     def fit(
         cls,
-        scorers: Sequence[Scorer],
+        scorers: Sequence[Scorer | str],
         labelled: Sequence[LabelledQuestion] | str | Path,
         *,
         normalize: Normalize = "z",
@@ -191,23 +197,23 @@ class Ensemble:
             ScoringError: one of the scorers could score no trace of a question.
         """
         rows = _read(labelled) if isinstance(labelled, str | Path) else labelled
+        even = cls(dict.fromkeys(scorers, 1.0), normalize)
         differences: list[np.ndarray[Any, Any]] = []
         for question, traces, correct in rows:
-            if len({bool(one) for one in correct}) < 2:
-                continue
-            given = cls(dict.fromkeys(scorers, 1.0), normalize).score(question, traces).parts
-            names = _distinct([scorer_name(scorer) for scorer in scorers])
-            columns = [_scaled([part.get(name) for part in given], normalize) for name in names]
-            features = np.array(columns).T
             right = np.array([bool(one) for one in correct])
+            if right.all() or not right.any():
+                continue
+            given = even.score(question, traces).parts
+            columns = [_scaled([part.get(name) for part in given], normalize) for name in even.weights]
+            features = np.array(columns).T
             pairs = features[right][:, None] - features[~right][None]
-            differences.append(pairs.reshape(-1, len(names)) / math.sqrt(pairs.shape[0] * pairs.shape[1]))
+            differences.append(pairs.reshape(-1, len(columns)) / math.sqrt(pairs.shape[0] * pairs.shape[1]))
         if not differences:
             raise ConfigurationError(
                 "No question has both right and wrong traces, so there is nothing to fit."
             )
         weights = _bradley_terry(np.concatenate(differences))
-        return cls(dict(zip(scorers, map(float, weights), strict=True)), normalize)
+        return cls(dict(zip(even._scorers, map(float, weights), strict=True)), normalize)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

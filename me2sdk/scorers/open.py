@@ -10,24 +10,14 @@ from typing import Any, Literal, overload
 
 from me2sdk.errors import ConfigurationError
 from me2sdk.scorers.base import Scorer
-from me2sdk.scorers.baselines import BASELINES, LengthScorer, RandomScorer
-from me2sdk.scorers.confidence import ConfidenceScorer
 from me2sdk.scorers.ensemble import Ensemble
-from me2sdk.scorers.local.prm import PRMScorer, is_process_reward_model
-from me2sdk.scorers.local.trm import DType, TRMScorer
-from me2sdk.scorers.mini import MiniScorer
-from me2sdk.scorers.remote import RemoteTRMScorer
+from me2sdk.scorers.local.trm import DType
+from me2sdk.scorers.named import check_fit, open_named, options_of
 from me2sdk.scorers.text import Reads, Template
 
 __all__ = ["load_scorer", "open_scorer", "options_for"]
 
-_URL = ("http://", "https://")
-_PROCESS = "prm:"
 _JOINED = "+"
-_CONFIDENCE = "confidence"
-_OF_SERVERS = frozenset(("api", "model", "reads", "template", "tokenizer"))
-_OF_PROCESS_MODELS = frozenset(("quantization", "max_tokens", "dtype", "device", "batch_tokens"))
-_OF_MODELS = _OF_PROCESS_MODELS | {"reads", "template"}
 _lock = threading.Lock()
 
 
@@ -93,7 +83,7 @@ def open_scorer(
         "tokenizer": tokenizer,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    _check_fit(scorer, given, _options_of(scorer))
+    check_fit(scorer, given, _options_of(scorer))
     if not isinstance(scorer, str):
         if not callable(getattr(scorer, "score", None)):
             raise ConfigurationError(
@@ -103,32 +93,7 @@ def open_scorer(
         return scorer
     if joined := _joined(scorer):
         return Ensemble({open_scorer(one, **options_for(one, **given)): 1.0 for one in joined})
-    if not scorer.removeprefix(_PROCESS).strip():
-        raise ConfigurationError('The name of the scorer is empty. Use "mini", or name a model or a server.')
-    if scorer == "mini":
-        return MiniScorer.load()
-    if scorer == "random":
-        return RandomScorer()
-    if scorer in BASELINES:
-        return LengthScorer(scorer)  # type: ignore[arg-type]
-    if _is_confidence(scorer):
-        _, colon, measure = scorer.partition(":")
-        return ConfidenceScorer(measure if colon else "mean")  # type: ignore[arg-type]
-    if scorer.startswith(_URL):
-        return RemoteTRMScorer(scorer, **given)
-    if scorer.startswith(_PROCESS) or (scorer != "small" and is_process_reward_model(scorer)):
-        _check_fit(scorer, given, _OF_PROCESS_MODELS)
-        return PRMScorer(scorer.removeprefix(_PROCESS), **given)
-    return TRMScorer(scorer, **given)
-
-
-def _check_fit(scorer: str | Scorer, given: dict[str, Any], taken: frozenset[str]) -> None:
-    if unfit := sorted(set(given) - taken):
-        raise ConfigurationError(
-            f"{scorer if isinstance(scorer, str) else type(scorer).__name__} does not take {' and '.join(unfit)}. "
-            "api, model and tokenizer are for the URL of a server, reads and template for reward models here or there, "
-            "the other options for models that run here."
-        )
+    return open_named(scorer, **given)
 
 
 def _joined(scorer: str) -> list[str]:
@@ -137,10 +102,6 @@ def _joined(scorer: str) -> list[str]:
     if len(names) < 2 or "://" in scorer or not all(map(str.strip, names)) or Path(scorer).exists():
         return []
     return names
-
-
-def _is_confidence(scorer: str) -> bool:
-    return scorer.partition(":")[0] == _CONFIDENCE
 
 
 def options_for(scorer: str, **options: Any) -> dict[str, Any]:
@@ -185,10 +146,6 @@ def _open_named(name: str) -> Scorer:
 
 
 def _options_of(scorer: str | Scorer) -> frozenset[str]:
-    if isinstance(scorer, str) and (joined := _joined(scorer)):
-        return frozenset().union(*map(_options_of, joined))
-    if not isinstance(scorer, str) or scorer in ("mini", *BASELINES) or _is_confidence(scorer):
+    if not isinstance(scorer, str):
         return frozenset()
-    if scorer.startswith(_URL):
-        return _OF_SERVERS
-    return _OF_PROCESS_MODELS if scorer.startswith(_PROCESS) else _OF_MODELS
+    return frozenset().union(*map(options_of, _joined(scorer) or [scorer]))

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
+import pickle
 import re
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,6 +34,7 @@ from me2sdk.judge.grading import (
     read_order,
 )
 from me2sdk.judge.listing import knock_out, mean_shares, shown_orders
+from me2sdk.judge.scorer import PartlyJudged
 from me2sdk.prompts import read_filled
 from me2sdk.scorers import is_joint, score_each
 from me2sdk.testing import FakeModel
@@ -113,9 +117,11 @@ def test_an_order_holds_every_trace_once(said: str, order: list[list[int]] | Non
 
 
 def test_reading_takes_no_longer_than_the_text_is() -> None:
+    started = time.perf_counter()
     for text in ("<|decision|>" * 20_000, "grade:\n" * 20_000, "1 > " * 50_000, "*" * 200_000):
         assert read_grade(text) is None
         assert read_order(text, 8) is None
+    assert time.perf_counter() - started < 5
 
 
 # Probabilities
@@ -245,7 +251,7 @@ def test_an_unreadable_answer_is_asked_again_and_then_an_error_and_no_reward() -
     ("reply", "problem"),
     [
         (Reply("<|decision|>1", finish_reason="length"), "cut off"),  # it may have become 10
-        (Reply("<think>They want\n<|decision|>10", finish_reason="stop"), "cut off"),
+        (Reply("<think>They want\n<|decision|>10</think>I see."), "one clear grade"),
         (Reply(None, {"refusal": "No. <|decision|>10"}), "refusal"),
     ],
 )
@@ -352,25 +358,25 @@ def broken_at(place: int) -> Callable[..., str]:
     return judge
 
 
-def test_one_list_of_several_that_fails_costs_the_others_nothing() -> None:
-    qualities = range(16)
-    result = rerank(QUESTION, traces(*qualities), scorer=JudgeScorer(broken_at(0), "list"), select="best")
-    failed = {one.index for one in result.failures}
+def test_what_is_known_of_other_lists_is_in_the_error() -> None:
+    with pytest.raises(PartlyJudged, match="8 of 16 traces could not be judged: 3 answers") as caught:
+        JudgeScorer(broken_at(0), "list").score(QUESTION, traces(*range(16)))
+    outcomes = caught.value.outcomes
+    assert len(pickle.loads(pickle.dumps(caught.value)).outcomes) == 16
+    failed = {place for place, outcome in enumerate(outcomes) if isinstance(outcome, JudgeError)}
     assert 0 in failed
     assert len(failed) == 8
-    assert result.best.index == max(set(qualities) - failed)
+    rest = sorted(set(range(16)) - failed)
+    assert max(rest, key=outcomes.__getitem__) == rest[-1]
 
 
 def test_where_the_last_list_fails_nothing_is_known_of_the_best() -> None:
-    scorer = JudgeScorer(broken_at(15), "list")
-
     async def order(places: Sequence[int], repeat: int) -> list[list[int]]:
         if len(places) == 2:
             raise JudgeError("unreadable")
         return [[i] for i in sorted(range(len(places)), key=lambda i: -places[i])]
 
     assert [str(one) for one in asyncio.run(knock_out(16, order, 2))] == ["unreadable"] * 16
-    assert scorer.joint
 
 
 def test_traces_of_several_questions_are_compared_by_question() -> None:
@@ -398,10 +404,10 @@ def test_a_trace_that_meets_no_other_fails() -> None:
         text = messages[0]["content"]
         return "Hm." if "quality 4" in text else "<|decision|>Tie"
 
-    result = rerank(QUESTION, traces(3, 4, 5), scorer=JudgeScorer(judge, "pairs", repeats=1), select="best")
-    assert [one.index for one in result.failures] == [1]
-    assert "could be compared with no other" in result.failures[0].message
-    with pytest.raises(ScoringError, match="2 of 2"):
+    with pytest.raises(PartlyJudged, match="could be compared with no other") as caught:
+        JudgeScorer(judge, "pairs", repeats=1).score(QUESTION, traces(3, 4, 5))
+    assert [isinstance(one, float) for one in caught.value.outcomes] == [True, False, True]
+    with pytest.raises(JudgeError, match="None of the pairs"):
         JudgeScorer(FakeModel(fail_every=1), "pairs", repeats=1).score(QUESTION, traces(3, 4))
 
 
@@ -475,9 +481,10 @@ def test_what_the_other_scorer_cannot_score_is_not_judged() -> None:
             return [float(quality(trace.reasoning)) for trace in given]
 
     scorer = JudgeScorer(judge_of_quality(), top=1, first=Picky())
-    result = rerank(QUESTION, traces(3, 9, 5), scorer=scorer, select="best")
-    assert [(one.index, one.score) for one in result.candidates] == [(2, 5), (0, 2), (1, None)]
-    assert [(one.index, one.error) for one in result.failures] == [(1, "RuntimeError")]
+    with pytest.raises(PartlyJudged, match="1 of 3 traces could not be judged: not this one") as caught:
+        scorer.score(QUESTION, traces(3, 9, 5))
+    low, failed, high = caught.value.outcomes
+    assert (low, str(failed), high) == (4, "not this one", 5)
 
 
 def test_where_none_of_the_best_can_be_judged_the_rest_does_not_lead() -> None:
@@ -501,14 +508,14 @@ def test_what_the_other_scorer_asks_of_the_generator_is_asked() -> None:
 # In best_of_n
 
 
-def two_models(**grades: int) -> Callable[[Request], Reply]:
+def two_models() -> Callable[[Request], Reply]:
     """A model whose answers differ, and a judge of their quality."""
-    judge = answering(judge_of_quality())
+    judge, numbers = answering(judge_of_quality()), itertools.count()
 
     def reply(request: Request) -> Reply:
         if request.body["model"] == "judge":
-            return Reply(judge(request), usage=(100, 20))
-        return Reply(f"quality {request.number % 4} #### 7", usage=(10, 5), honours_n=False)
+            return Reply(judge(request), usage=(800, 20))
+        return Reply(f"quality {next(numbers) % 4} #### 7", usage=(10, 5), honours_n=False)
 
     return reply
 
@@ -528,7 +535,7 @@ def test_in_best_of_n_the_judge_decides_and_counts_in_the_usage(mode: Any) -> No
     assert result.scorer == "judge:openai/judge"
     calls = {name: usage.calls for name, usage in result.usage_by_model.items()}
     assert calls == {"openai/m": 4, "openai/judge": 4 if mode == "points" else 2}
-    assert result.usage_by_model["openai/judge"].prompt_tokens == 100 * calls["openai/judge"]
+    assert result.usage_by_model["openai/judge"].prompt_tokens == 800 * calls["openai/judge"]
     assert result.failures == ()
     assert server.max_in_flight == 1  # the limit of the model that answers
     assert scorer.usage.calls == 0
@@ -558,21 +565,16 @@ def test_an_llm_as_judge_keeps_its_own_limits_and_counts_by_itself() -> None:
 
 
 def test_the_budget_holds_for_the_judge_too_and_what_it_refuses_is_a_failure() -> None:
+    room = 4 * (10 + 5) + 2 * (800 + 20)  # for the answers and two grades
+    budget = Budget(tokens=room)
     with OpenAIServer(two_models()) as server:
-        # Room for the answers and some of the grades.
-        budget = Budget(tokens=1600)
-        result = best_of_n(
-            QUESTION,
-            **sampled(server, JudgeScorer("openai/judge", max_tokens=50), budget=budget),
-            max_tokens=10,
-        )
+        scorer = JudgeScorer("openai/judge", max_tokens=50)
+        result = best_of_n(QUESTION, **sampled(server, scorer, budget=budget), max_tokens=5)
     graded = [one for one in result.candidates if one.score is not None]
-    assert 0 < len(graded) < 4
-    assert {one.error for one in result.failures} == {"BudgetExceeded"}
-    assert len(graded) + len(result.failures) == 4
-    assert result.best.score == max(one.score or 0 for one in graded)
-    spent = budget.spent if hasattr(budget, "spent") else None
-    assert spent is None or spent
+    assert len(graded) == 2
+    assert {(one.stage, one.error) for one in result.failures} == {("score", "BudgetExceeded")}
+    assert len(graded) + len(result.failures) == len(result.candidates) == 4
+    assert result.usage.total_tokens == room
 
 
 def test_a_judge_that_is_down_costs_no_answer() -> None:

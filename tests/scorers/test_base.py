@@ -117,3 +117,33 @@ async def test_scores_that_are_no_numbers_are_failures() -> None:
 
     (one,) = await score_each(Nan(), "q", traces("1"))
     assert "one finite score per trace" in str(one.error)
+
+
+class Side:
+    """A joint scorer whose error says what became of each trace."""
+
+    joint = True
+
+    def __init__(self, outcomes: list[object] | None) -> None:
+        self.outcomes, self.calls = outcomes, 0
+
+    def score(self, question: object, traces: list[Trace]) -> list[float]:
+        self.calls += 1
+        error = RuntimeError("some failed")
+        if self.outcomes is not None:
+            error.outcomes = self.outcomes  # type: ignore[attr-defined]
+        raise error
+
+
+async def test_a_joint_scorer_is_not_asked_for_single_traces() -> None:
+    traces = [Trace(reasoning=text) for text in "abc"]
+    scorer = Side(None)
+    found = await score_each(scorer, "q", traces)
+    assert scorer.calls == 1
+    assert [str(one.error) for one in found] == ["some failed"] * 3
+    lost = RuntimeError("unreadable")
+    found = await score_each(Side([1.5, lost, 2]), "q", traces)
+    assert [(one.score, one.error) for one in found] == [(1.5, None), (None, lost), (2.0, None)]
+    scorer = Side(None)
+    await score_each(scorer, ["p", "p", "q"], traces, groups=[2, 1])
+    assert scorer.calls == 3  # all, and then each question

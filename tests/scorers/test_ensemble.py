@@ -91,6 +91,7 @@ def test_names_join_with_a_plus(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError, match="no/such"):
         open_scorer("mini+no/such").load()  # type: ignore[attr-defined]
+    assert Ensemble({"mini": 2, Fixed("a"): 1}).weights == {"mini": 2.0, "a": 1.0}
     twice = Ensemble({open_scorer("shortest"): 1, open_scorer("shortest"): 2})
     assert twice.weights == {"shortest#1": 1.0, "shortest#2": 2.0}
 
@@ -128,7 +129,7 @@ def test_weights_are_fitted_to_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("scorers", "normalize"),
-    [({}, "z"), ({"mini": 1}, "z"), ({Fixed("a"): math.nan}, "z"), ({Fixed("a"): 1}, "log")],
+    [({}, "z"), ({"": 1}, "z"), ({7: 1}, "z"), ({Fixed("a"): math.nan}, "z"), ({Fixed("a"): 1}, "log")],
 )
 def test_what_cannot_work_is_refused(scorers: Any, normalize: Any) -> None:
     with pytest.raises(ConfigurationError):
@@ -138,3 +139,8 @@ def test_what_cannot_work_is_refused(scorers: Any, normalize: Any) -> None:
 def test_traces_of_no_question_are_one_group() -> None:
     given = Ensemble({Fixed("a"): 1}).score(None, [Trace(reasoning="a1"), Trace(reasoning="a3")])
     assert list(given) == pytest.approx([-1, 1])
+
+
+def test_none_is_no_name() -> None:
+    with pytest.raises(ConfigurationError, match="scorer=None"):
+        open_scorer("none")

@@ -134,8 +134,8 @@ async def run_scorer(
         )
         for place, key in enumerate(keys)
         if key in fresh
-        for trace, (_, _, error) in enumerate(fresh[key])
-        if error is not None
+        for trace, one in enumerate(fresh[key])
+        if (error := one.error) is not None
     ]
     errors = [trace.error for one in fresh.values() for trace in one if trace.error is not None]
     if errors and len(errors) == sum(len(item.traces) for item in items):

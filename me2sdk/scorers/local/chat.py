@@ -118,9 +118,11 @@ def choose_template(model: str, asked: Template, config: Any, tokenizer: Any) ->
 
 def known_template(model: str, config: Any) -> Literal["plain", "chat"] | None:
     """What a reward model is known to read: by its config, its name, or what lies beside it; None if it is not."""
-    marked = getattr(config, TEMPLATE_KEY, None)
-    if marked == "plain" or marked == "chat":
-        return marked
+    match getattr(config, TEMPLATE_KEY, None):
+        case "plain":
+            return "plain"
+        case "chat":
+            return "chat"
     return "plain" if is_known_plain(model) or _is_trained_here(Path(model)) else None
 
 

@@ -22,28 +22,37 @@ if TYPE_CHECKING:
 __all__ = ["PRMScorer", "is_process_reward_model"]
 
 Reduction = Literal["mean", "min", "product", "last"]
-Form = Literal["auto", "qwen", "reasonflux"]
+Form = Literal["auto", "qwen", "reasonflux", "skywork"]
 _Inputs = list[tuple[Question | None, Trace]]
 
 # What the model card of Qwen2.5-Math-PRM-7B puts into the system message.
 _QWEN_SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
+_VALUE_HEAD = "Qwen2ForPrmModel"
+_ARCHITECTURES = ("Qwen2ForProcessRewardModel", _VALUE_HEAD)
 _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
 
 
 class PRMScorer(TRMScorer):
-    """Score traces with a process reward model: Qwen2.5-Math-PRM-7B or -72B, or ReasonFlux-PRM-7B.
+    """Score traces with a process reward model: Qwen2.5-Math-PRM, ReasonFlux-PRM-7B, or Skywork-o1-Open-PRM.
 
-    Such a model reads question and solution in a chat template, with the token ``<extra_0>`` after each step, and
-    gives there a probability that the step is good. Steps are the blocks between blank lines, as the model cards say
-    (not the steps of `split_steps`). As in the paper the solution is **trace and response** (§5.3), joined by a
-    blank line and without ``<think>`` tags.
+    Such a model reads question and solution, with a token after each step, and gives there a probability that the step
+    is good. As in the paper the solution is **trace and response** (§5.3), joined by a blank line and without
+    ``<think>`` tags.
 
-    Two forms of input are known, both of the same architecture (``Qwen2ForProcessRewardModel``):
+    Of the architecture ``Qwen2ForProcessRewardModel`` two forms of input are known. Both are chats, and steps are the
+    blocks between blank lines, as the model cards say (not the steps of `split_steps`), with ``<extra_0>`` after each:
 
     - "qwen" (model card of Qwen/Qwen2.5-Math-PRM-7B): with the card's system message, read once.
     - "reasonflux" (repository of Gen-Verse/ReasonFlux-PRM-7B): without one of our own, so that the chat template's
       default stands; read twice, with ``<extra_0>`` after each step and after the whole solution only, and the two
-      averaged, as the paper does. ReasonFlux-PRM-1.5B is of another architecture and is not read here.
+      averaged, as the paper does. ReasonFlux-PRM-1.5B is of another architecture, with a pickled head, and is not read
+      here.
+
+    Of the architecture ``Qwen2ForPrmModel`` (a linear value head) one:
+
+    - "skywork" (code of Skywork-o1-Open-PRM-Qwen-2.5-1.5B and -7B): the question, a line break and the solution,
+      without a chat template. Steps are lines; blank ones are left out. These models came out with pickled weights,
+      which are never read: save them as safetensors first.
 
     The network is put together from transformers' Qwen2 and the published head, whose weights are loaded by their
     published names from safetensors: no code of the checkpoint runs, and none can be allowed to. Checked against a
@@ -57,7 +66,8 @@ class PRMScorer(TRMScorer):
 
     Args:
         model: hub name or folder.
-        form: "qwen", "reasonflux", or "auto": "reasonflux" where the model's name says so, else "qwen".
+        form: "qwen", "reasonflux", "skywork", or "auto": what the model's name says, or the config in its folder, else
+            "qwen".
         reduction: how the steps' probabilities become one number. "mean" is what the paper's implementation does for
             ReasonFlux; for Qwen-PRM the paper names none. "min" is the weakest step, "last" the last one, "product"
             the logarithm of the product, which orders solutions as the product does and does not vanish.
@@ -95,7 +105,7 @@ class PRMScorer(TRMScorer):
         revision: str | None = None,
     ) -> None:
         if form not in get_args(Form):
-            raise ConfigurationError(f'form is "auto", "qwen" or "reasonflux", not {form!r}.')
+            raise ConfigurationError(f'form is "auto", "qwen", "reasonflux" or "skywork", not {form!r}.')
         if reduction not in get_args(Reduction):
             raise ConfigurationError(f'reduction is "mean", "min", "product" or "last", not {reduction!r}.')
         if model == "mini":
@@ -111,9 +121,9 @@ class PRMScorer(TRMScorer):
             reads="both",
             template="chat",
         )
-        if form == "auto":
-            form = "reasonflux" if "reasonflux" in Path(model).name.lower() else "qwen"
-        self.form = form
+        self.form = _find_form(model) if form == "auto" else form
+        if self.form == "skywork":
+            self.template = "plain"
         self.reduction: Reduction = reduction
         self._network: ProcessRewardModel | None = None
 
@@ -160,6 +170,7 @@ class PRMScorer(TRMScorer):
                 max_tokens=self.max_tokens,
                 batch_tokens=self.batch_tokens,
                 revision=self.revision,
+                lines=self.form == "skywork",
             )
         return self._rewards
 
@@ -179,11 +190,14 @@ class PRMScorer(TRMScorer):
         from me2sdk.scorers.local.prm_models import Conversation
 
         text = answer_text(trace, "both")
-        steps = [text] if whole else [step.strip() for step in _BLANK_LINES.split(text)]
+        if self.form == "skywork":
+            steps = text.split("\n")
+        else:
+            steps = [text] if whole else [step.strip() for step in _BLANK_LINES.split(text)]
         return Conversation(
             system=_QWEN_SYSTEM if self.form == "qwen" else None,
             question=prompt_text(question),
-            steps=[step for step in steps if step],
+            steps=[step for step in steps if step.strip()],
         )
 
 
@@ -206,15 +220,35 @@ def is_process_reward_model(model: str, revision: str | None = None) -> bool:
     Returns:
         True if so; False if it is of another architecture or its config cannot be read.
     """
-    file = Path(model) / "config.json"
-    config: dict[str, Any]
+    if Path(model).exists():
+        return _architecture(model) is not None
     try:
-        if Path(model).exists():
-            config = json.loads(file.read_text("utf-8"))
-        else:
-            from transformers import PretrainedConfig
+        from transformers import PretrainedConfig
 
-            config, _ = PretrainedConfig.get_config_dict(model, revision=revision)
+        config, _ = PretrainedConfig.get_config_dict(model, revision=revision)
     except (OSError, ValueError, ImportError):
         return False
-    return isinstance(config, dict) and "Qwen2ForProcessRewardModel" in (config.get("architectures") or ())
+    return _known(config) is not None
+
+
+def _find_form(model: str) -> Form:
+    """What the name of a model says about its form, or the config in its folder; nothing is fetched."""
+    name = Path(model).name.lower()
+    if "reasonflux" in name:
+        return "reasonflux"
+    if "skywork" in name or _architecture(model) == _VALUE_HEAD:
+        return "skywork"
+    return "qwen"
+
+
+def _architecture(folder: str) -> str | None:
+    """The architecture of the model in a folder, if it is a process reward model."""
+    try:
+        return _known(json.loads((Path(folder) / "config.json").read_text("utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def _known(config: Any) -> str | None:
+    named = (config.get("architectures") or ()) if isinstance(config, dict) else ()
+    return next((name for name in named if name in _ARCHITECTURES), None)

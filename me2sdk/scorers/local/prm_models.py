@@ -1,8 +1,8 @@
-"""A process reward model of the Qwen2.5-Math-PRM architecture: loading, prompts, batches, reading the steps.
+"""Process reward models of the Qwen2.5-Math-PRM and the Skywork-o1-Open-PRM architecture: loading, prompts, batches.
 
 Imports torch and transformers, so it is itself imported only when such a model is first loaded. The published
-checkpoints come with code of their own; here the same network is put together from transformers' Qwen2 and a two-layer
-head, and the published names of the weights are kept, so that none of that code runs.
+checkpoints come with code of their own; here the same networks are put together from transformers' Qwen2 and their
+heads, and the published names of the weights are kept, so that none of that code runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Conversation(NamedTuple):
     """What the model reads: a solution in steps, after each of which it says whether all is well so far.
 
     Attributes:
-        system: the system message, or None to leave it to the chat template.
+        system: the system message, or None to leave it to the chat template, where there is one.
         question: what was asked.
         steps: the solution's steps, none of them empty.
     """
@@ -55,6 +55,8 @@ class _Row(NamedTuple):
 class _Network(transformers.Qwen2PreTrainedModel):  # type: ignore[misc]
     """Qwen2 with a head of two layers and two classes; class 1 says that the step is good."""
 
+    head = "score"
+
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.model = transformers.Qwen2Model(config)
@@ -63,9 +65,39 @@ class _Network(transformers.Qwen2PreTrainedModel):  # type: ignore[misc]
         )
         self.post_init()
 
+    def log_good(self, states: torch.Tensor) -> torch.Tensor:
+        """How likely the steps that end with these states are good, as logarithms; computed in float32."""
+        for layer in self.score:
+            states = _float_linear(layer, states) if isinstance(layer, nn.Linear) else layer(states)
+        return nn.functional.log_softmax(states, dim=-1)[:, 1]
+
+
+class _ValueNetwork(transformers.Qwen2PreTrainedModel):  # type: ignore[misc]
+    """Qwen2 with a linear head of one value, whose sigmoid says how likely the step is good."""
+
+    head = "v_head"
+    _keys_to_ignore_on_load_unexpected = (r"lm_head\.",)
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.model = transformers.Qwen2Model(config)
+        self.v_head = nn.ModuleDict({"summary": nn.Linear(config.hidden_size, 1)})
+        self.post_init()
+
+    def log_good(self, states: torch.Tensor) -> torch.Tensor:
+        """As of the other network."""
+        return nn.functional.logsigmoid(_float_linear(self.v_head["summary"], states)[:, 0])
+
+
+def _float_linear(layer: Any, states: torch.Tensor) -> torch.Tensor:
+    return nn.functional.linear(states, layer.weight.float(), layer.bias.float())
+
 
 class ProcessRewardModel:
-    """A process reward model on one device. Arguments as in `PRMScorer`; not safe for several threads at once."""
+    """A process reward model on one device. Arguments as in `PRMScorer`; not safe for several threads at once.
+
+    ``lines`` says that it is one of Skywork's: steps are lines, question and solution stand in no chat template.
+    """
 
     def __init__(
         self,
@@ -77,8 +109,10 @@ class ProcessRewardModel:
         max_tokens: int | None,
         batch_tokens: int | None,
         revision: str | None,
+        lines: bool = False,
     ) -> None:
         self.name = model
+        self._lines = lines
         self.device = pick_device(device)
         on_cpu = self.device.type == "cpu"
         self.batch_tokens = batch_tokens or (2048 if on_cpu else 16384)
@@ -91,15 +125,19 @@ class ProcessRewardModel:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(
                 model, revision=revision, trust_remote_code=False
             )
-            self._network = _load(model, config, chosen, quantization, self.device, revision)
+            network = _ValueNetwork if lines else _Network
+            self._network = _load(network, model, config, chosen, quantization, self.device, revision)
         self.max_tokens = context_length(model, config, self._tokenizer, max_tokens)
         self._tokenizer.model_max_length = int(1e30)  # or it warns about lengths that are handled here
         added = self._tokenizer.get_added_vocab()
-        if SEPARATOR not in added:
+        if lines:
+            self._separator = self._tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
+        elif SEPARATOR in added:
+            self._separator = added[SEPARATOR]
+        else:
             raise ConfigurationError(
                 f"The tokenizer of {model} has no {SEPARATOR}, so it is no process reward model of a known format."
             )
-        self._separator = added[SEPARATOR]
         starts = "|".join(re.escape(token) for token in added if len(token) > 1)
         self._inside = re.compile(rf"(?=(?:{starts}))")
         self._pad = self._tokenizer.pad_token_id or 0
@@ -148,8 +186,13 @@ class ProcessRewardModel:
         return found, [row.cut for row in rows]
 
     def _row(self, conversation: Conversation, index: int) -> _Row:
-        before, between = self._frame(conversation.system)
-        head = [*before, *self._plain(conversation.question.strip()), *between]
+        question = conversation.question.strip()
+        if self._lines:
+            start = self._tokenizer.bos_token_id
+            head = ([] if start is None else [start]) + self._plain(f"{question}\n")
+        else:
+            before, between = self._frame(conversation.system)
+            head = [*before, *self._plain(question), *between]
         body: list[int] = []
         ends: list[int] = []
         for step in conversation.steps:
@@ -213,17 +256,13 @@ class ProcessRewardModel:
             ).last_hidden_state
             lines = [line for line, row in enumerate(rows) for _ in row.ends]
             states = hidden[lines, [end for row in rows for end in row.ends]].float()
-            for layer in self._network.score:
-                if isinstance(layer, nn.Linear):
-                    states = nn.functional.linear(states, layer.weight.float(), layer.bias.float())
-                else:
-                    states = layer(states)
-            good = nn.functional.log_softmax(states, dim=-1)[:, 1].cpu().tolist()
+            good = self._network.log_good(states).cpu().tolist()
         values = iter(good)
         return [[next(values) for _ in row.ends] for row in rows]
 
 
 def _load(
+    network_class: Any,
     model: str,
     config: Any,
     dtype: torch.dtype,
@@ -243,11 +282,11 @@ def _load(
             load_in_4bit=quantization == "nf4",
             bnb_4bit_quant_type="nf4",
             bnb_4bit_compute_dtype=dtype,
-            llm_int8_skip_modules=["score"],
+            llm_int8_skip_modules=[network_class.head],
         )
     if quantization or device.type != "cpu":
         placement["device_map"] = {"": device}
-    network, report = _Network.from_pretrained(
+    network, report = network_class.from_pretrained(
         model,
         config=config,
         dtype=dtype,
@@ -260,6 +299,7 @@ def _load(
     if missing:
         raise ConfigurationError(
             f"{model} has no weights for {', '.join(missing[:5])}, so it is no process reward model of the "
-            "Qwen2.5-Math-PRM architecture. For a reward model with one output use TRMScorer."
+            f"{'Skywork-o1-Open-PRM' if network_class is _ValueNetwork else 'Qwen2.5-Math-PRM'} architecture. For a "
+            "reward model with one output use TRMScorer."
         )
     return network.eval()

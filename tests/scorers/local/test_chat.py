@@ -262,6 +262,21 @@ def test_what_is_trained_and_quantized_here_says_that_it_reads_plain_text(
     assert warnings(caplog) == []
 
 
+def test_readings_are_compared_by_me2_parity(folder: Path) -> None:
+    from typer.testing import CliRunner
+
+    from me2sdk.cli import app
+
+    def verdict(*specs: str) -> str:
+        done = CliRunner().invoke(app, ["parity", *(f"{folder},{spec}" for spec in specs), "--json"])
+        found: str = json.loads(done.stdout)["verdict"]
+        return found
+
+    assert verdict("template=chat", "template=plain") == "different"
+    # The bundled traces are reasoning and response at once.
+    assert verdict("template=chat,reads=response", "template=chat,reads=reasoning") == "same"
+
+
 def test_a_bare_reward_model_finds_out_by_itself(folder: Path) -> None:
     model = RewardModel(
         str(folder), quantization=None, device="cpu", dtype=None, max_tokens=None, batch_tokens=None,

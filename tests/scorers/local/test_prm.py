@@ -101,7 +101,73 @@ def test_reasonflux_averages_steps_and_the_whole_under_the_templates_own_system_
     assert scores[0] == pytest.approx(by_hand(folder, chat("You are helpful.", ["x"]))[0], abs=1e-5)
 
 
+@pytest.fixture
+def skywork(copy: Path) -> Path:
+    """A model of the layout of Skywork-o1-Open-PRM: a value head, a language model's head, a first token."""
+    weights = {
+        name: weight for name, weight in load_file(copy / "model.safetensors").items() if "score" not in name
+    }
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
+    weights["v_head.summary.weight"] = torch.randn(1, 64, generator=torch.Generator().manual_seed(3)) / 2
+    weights["v_head.summary.bias"] = torch.tensor([0.1])
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    edit_json(copy / "config.json", architectures=["Qwen2ForPrmModel"])
+    edit_json(copy / "tokenizer_config.json", bos_token="<|endoftext|>")
+    return copy
+
+
+def skywork_by_hand(folder: Path, text: str) -> list[float]:
+    """The published computation: the sigmoid of the value at the line break after each line of the solution."""
+    weights = load_file(folder / "model.safetensors")
+    base = transformers.AutoModel.from_config(transformers.Qwen2Config.from_pretrained(folder))
+    base.load_state_dict({name[6:]: weight for name, weight in weights.items() if name.startswith("model.")})
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer(f"<|endoftext|>{text}", return_tensors="pt").input_ids
+    line_break = tokenizer("\n").input_ids[-1]
+    with torch.no_grad():
+        hidden = base.eval()(ids).last_hidden_state[0]
+        values = hidden @ weights["v_head.summary.weight"][0] + weights["v_head.summary.bias"]
+    ends = [i for i in range(len(ids[0])) if ids[0, i] == line_break]
+    return [float(torch.sigmoid(values[i])) for i in ends[1:]]  # the first closes the question
+
+
+def test_skyworks_steps_are_lines(skywork: Path) -> None:
+    scorer = PRMScorer(str(skywork))
+    assert (scorer.form, scorer.template, scorer.reads) == ("skywork", "plain", "both")
+    trace = Trace.from_text("<think>17 * 3 = 51.\n\nI check: 51 / 3 = 17.\n</think>\nIt is 51.")
+    lines = "17 * 3 = 51.\nI check: 51 / 3 = 17.\nIt is 51.\n"
+    expected = skywork_by_hand(skywork, f"{QUESTION}\n{lines}")
+    assert len(expected) == 3
+    assert max(expected) - min(expected) > 0.01
+    assert scorer.step_scores(QUESTION, [trace, "x"])[0] == pytest.approx(expected, abs=1e-5)
+    assert scorer.score(QUESTION, ["x", trace])[1] == pytest.approx(sum(expected) / 3, abs=1e-5)
+
+
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
+def test_skyworks_head_is_not_quantized(skywork: Path, quantization: Any) -> None:
+    pytest.importorskip("bitsandbytes", reason="needs the extra [local]")
+    scorer = PRMScorer(str(skywork), quantization=quantization, dtype="float32")
+    assert all(0 < score < 1 for score in scorer.score(QUESTION, STEPS))
+    assert scorer._network is not None
+    kinds = {name: type(module).__name__ for name, module in scorer._network._network.named_modules()}
+    assert kinds["v_head.summary"] == "Linear"
+    assert kinds["model.layers.0.mlp.up_proj"] == {"int8": "Linear8bitLt", "nf4": "Linear4bit"}[quantization]
+
+
+def test_a_model_without_skyworks_head_is_refused(skywork: Path) -> None:
+    weights = load_file(skywork / "model.safetensors")
+    del weights["v_head.summary.weight"]
+    save_file(weights, skywork / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ConfigurationError, match=r"v_head.summary.weight.*Skywork-o1-Open-PRM"):
+        PRMScorer(str(skywork)).load()
+
+
+def test_skyworks_models_are_detected_by_the_config(skywork: Path) -> None:
+    assert is_process_reward_model(str(skywork))
+
+
 def test_the_name_tells_the_form() -> None:
+    assert PRMScorer("Skywork/Skywork-o1-Open-PRM-Qwen-2.5-1.5B").form == "skywork"
     assert PRMScorer("Gen-Verse/ReasonFlux-PRM-7B").form == "reasonflux"
     assert PRMScorer("Qwen/Qwen2.5-Math-PRM-7B").form == "qwen"
     assert PRMScorer("Gen-Verse/ReasonFlux-PRM-7B", form="qwen").form == "qwen"
