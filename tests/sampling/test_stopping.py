@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from fractions import Fraction
 from itertools import product
@@ -175,8 +176,11 @@ def test_waves_keep_the_saving_of_n() -> None:
 def test_a_function_decides_for_itself_and_what_is_in_flight_is_cancelled() -> None:
     seen: list[int] = []
 
-    def enough(result: BestOfNResult) -> bool:
+    async def enough(result: BestOfNResult) -> bool:
         seen.append(len(result.candidates))
+        await asyncio.to_thread(
+            server.wait_for, lambda: len(server.requests) == 2
+        )  # the other one is on its way
         return bool(result.best.score and result.best.score >= 1)
 
     def reply(request: Request) -> Any:
