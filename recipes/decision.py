@@ -40,7 +40,12 @@ SIZES = (2, 3, 4, 6, 8, 12, 16)
 PENALTY = 0.02
 """Weight of the squared weights of standardised features, beside a mean loss."""
 
-BOUNDS = {"votes": (0, None), "margin": (0, None), "independent": (0, None), "unanswered": (None, 0)} | dict.fromkeys(("numbers", "reward"), (0, None))
+BOUNDS = {
+    "votes": (0, None),
+    "margin": (0, None),
+    "independent": (0, None),
+    "unanswered": (None, 0),
+} | dict.fromkeys(("numbers", "reward"), (0, None))
 """More agreement and better rewards must not lower the confidence, candidates without an answer not raise it."""
 
 DATA = Path(__file__).parent.parent / "me2sdk" / "data" / "decision.json"
