@@ -21,7 +21,7 @@ from me2sdk.judge.grading import (
 from me2sdk.judge.listing import knock_out
 from me2sdk.judge.pair import check_repeats
 from me2sdk.judge.ranking import arank_traces
-from me2sdk.llm import LLM, Generation, Model, check_options
+from me2sdk.llm import CONNECTION, LLM, Generation, Model, check_options, same_provider
 from me2sdk.schema import Question, Scores, Trace, Usage, question_text
 from me2sdk.scorers import (
     Questions,
@@ -49,11 +49,6 @@ _OF_ANSWERS = frozenset(
     "web_search_options".split()
 )
 # Keys and addresses, which another provider must not see.
-_CONNECTION = frozenset(
-    "api_base api_key api_version aws_access_key_id aws_region_name aws_secret_access_key azure_ad_token base_url "
-    "custom_llm_provider default_headers extra_headers headers model_list organization region_name vertex_credentials "
-    "vertex_location vertex_project".split()
-)
 
 
 class PartlyJudged(ScoringError):
@@ -183,8 +178,8 @@ class JudgeScorer:
         view = copy.copy(self)
         view._kept = {}
         if not isinstance(self._given, LLM):
-            alike = _provider(self._llm) == _provider(llm) and not _CONNECTION & self._params.keys()
-            view._llm = llm.session(self._given, without=_OF_ANSWERS if alike else _OF_ANSWERS | _CONNECTION)
+            alike = same_provider(self._llm, llm) and not CONNECTION & self._params.keys()
+            view._llm = llm.session(self._given, without=_OF_ANSWERS if alike else _OF_ANSWERS | CONNECTION)
         if self._first is not None:
             view._first = bound_scorer(self._first, llm)
         return view
@@ -330,9 +325,3 @@ def _rewards(outcomes: list[Outcome]) -> list[float]:
     if len(errors) == len(outcomes) and all(one is errors[0] for one in errors):
         raise errors[0]
     raise PartlyJudged(outcomes) from errors[0]
-
-
-def _provider(llm: LLM) -> str:
-    """What a model's name says of where it is served: ``openai`` of ``openai/gpt-4o``, ``gpt`` of ``gpt-4o``."""
-    provider, slash, _ = llm.models[0].partition("/")
-    return provider if slash else provider.partition("-")[0]

@@ -12,6 +12,7 @@ from me2sdk.llm.door import (
     quiet_litellm as quiet_litellm,
 )
 from me2sdk.llm.dry_run import dry_run as dry_run
+from me2sdk.llm.providers import CONNECTION as CONNECTION, same_provider as same_provider
 from me2sdk.llm.redaction import redact as redact, without_secrets as without_secrets
 from me2sdk.llm.request import check_options as check_options
 from me2sdk.llm.targets import Model, Router

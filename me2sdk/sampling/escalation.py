@@ -7,16 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from me2sdk.errors import ConfigurationError
-from me2sdk.llm import LLM, Model
+from me2sdk.llm import CONNECTION, LLM, Model, same_provider
 
 __all__ = ["Escalate", "escalation", "open_stronger"]
 
 _BELOW = 0.8
-_CONNECTION = frozenset(
-    "api_base api_key api_version base_url custom_llm_provider default_headers extra_headers headers model_list "
-    "organization region_name aws_access_key_id aws_secret_access_key aws_region_name vertex_project vertex_location "
-    "vertex_credentials azure_ad_token".split()
-)
 _PRICES = frozenset(("input_cost_per_token", "output_cost_per_token"))
 
 
@@ -79,16 +74,10 @@ def open_stronger(weak: LLM, stronger: Escalate, params: Mapping[str, Any]) -> t
     skipped = _PRICES
     if isinstance(stronger.model, LLM):
         strong = stronger.model.session()
-        skipped |= _CONNECTION
+        skipped |= CONNECTION
     else:
-        if _provider(weak.session(stronger.model)) != _provider(weak):
-            skipped |= _CONNECTION
+        if not same_provider(weak.session(stronger.model), weak):
+            skipped |= CONNECTION
         strong = weak.session(stronger.model, without=skipped)
     kept = {name: value for name, value in params.items() if name not in skipped}
     return strong, {**kept, **stronger.params}
-
-
-def _provider(llm: LLM) -> str:
-    """What a model's name says of where it is served: ``openai`` of ``openai/gpt-4o``, ``gpt`` of ``gpt-4o``."""
-    provider, slash, _ = llm.models[0].partition("/")
-    return provider if slash else provider.partition("-")[0]
