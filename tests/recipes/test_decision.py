@@ -10,9 +10,11 @@ import pytest
 
 from me2sdk import Candidate, Trace
 from me2sdk.sampling import FEATURES
-from recipes import decision
-from recipes.decision import Example, example, examples, fit
 from recipes.modern import SampledQuestion
+
+pytest.importorskip("scipy", reason="fitting needs scipy")
+from recipes import decision  # noqa: E402
+from recipes.decision import Example, example, examples, fit  # noqa: E402
 
 
 def question(answers: list[str | None], right: str, name: str = "q") -> SampledQuestion:
