@@ -70,6 +70,16 @@ def check_rerank_outputs(shown: str) -> None:
     assert "answer 31" in shown.splitlines()[0]
 
 
+def check_how_sure(shown: str) -> None:
+    numbers = [int(number) for number in re.findall(r"\d+", shown)]
+    questions, asked, most, escalated, told, silent, right = numbers
+    assert (questions, most) == (60, 480)
+    assert asked < 0.75 * most  # it stops early
+    assert 0 < escalated < questions / 3
+    assert told + silent == questions
+    assert right / told > 0.75  # of a vote over all eight, 70% are right
+
+
 def check_wrap_an_app(shown: str) -> None:
     first, best = map(int, re.findall(r": (\d+) of", shown))
     assert best > first

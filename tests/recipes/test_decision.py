@@ -13,8 +13,8 @@ from me2sdk.sampling import FEATURES
 from recipes.modern import SampledQuestion
 
 pytest.importorskip("scipy", reason="fitting needs scipy")
-from recipes import decision  # noqa: E402
-from recipes.decision import Example, example, examples, fit  # noqa: E402
+from recipes import decision
+from recipes.decision import Example, example, examples, fit
 
 
 def question(answers: list[str | None], right: str, name: str = "q") -> SampledQuestion:
