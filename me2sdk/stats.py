@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -186,3 +187,11 @@ def _check(correct: Sequence[Sequence[bool]]) -> None:
         raise ConfigurationError(
             "There must be at least one question, and each must have at least one sample."
         )
+
+
+def standardised(values: Sequence[float | None]) -> list[float]:
+    """Values with mean 0 and deviation 1; one that is missing is average, and so are all where none differ."""
+    known = [value for value in values if value is not None]
+    spread = statistics.pstdev(known) if len(known) > 1 else 0.0
+    mean = statistics.fmean(known) if known else 0.0
+    return [0.0 if value is None or not spread else (value - mean) / spread for value in values]

@@ -29,9 +29,9 @@ from me2sdk.sampling import (
     decide,
     evidence,
     leaders_first,
-    standardised,
 )
 from me2sdk.scorers import open_scorer
+from me2sdk.stats import standardised
 from recipes.modern import SETS, SampledQuestion, read_set, subsets
 
 __all__ = ["Example", "examples", "fit"]
@@ -86,7 +86,7 @@ def example(size: int, question: SampledQuestion, *, rewarded: bool) -> Example 
     order = leaders_first(ballot, candidates)
     if not order:
         return None
-    rewards = standardised(candidates) if rewarded else [0.0] * len(candidates)
+    rewards = standardised([one.score for one in candidates]) if rewarded else [0.0] * len(candidates)
     right = dict(zip((one.index for one in candidates), question.correct, strict=True))
     answers = decide(candidates, question.groups).answers
     return Example(

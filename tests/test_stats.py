@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from me2sdk import ConfigurationError, best_of_n_curve, pass_at_k
-from me2sdk.stats import rank_correlation, sigmoid
+from me2sdk.stats import rank_correlation, sigmoid, standardised
 
 SAMPLES = st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=7)
 
@@ -111,3 +111,9 @@ def test_sigmoid_takes_any_number() -> None:
     assert (sigmoid(-1e6), sigmoid(-math.inf), sigmoid(1e6), sigmoid(math.inf)) == (0.0, 0.0, 1.0, 1.0)
     assert sigmoid(0.5) == pytest.approx(1 / (1 + math.exp(-0.5)))
     assert sigmoid(-0.5) == pytest.approx(1 - sigmoid(0.5))
+
+
+def test_standardised_values() -> None:
+    assert standardised([1.0, None, 3.0]) == [-1.0, 0.0, 1.0]
+    assert standardised([2.0, 2.0, None]) == standardised([None, None, 5.0]) == [0.0, 0.0, 0.0]
+    assert standardised([]) == []

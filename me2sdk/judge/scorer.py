@@ -36,10 +36,8 @@ from me2sdk.scorers import (
 __all__ = ["JudgeScorer"]
 
 Outcome = float | Exception
-Key = tuple[str, str, str | None]
 
 _LIMITS = frozenset(("budget", "cache", "max_concurrency", "max_retries", "timeout", "total_timeout"))
-_KEPT = 1024  # traces of failed calls whose outcome is remembered
 # Parameters of a model that answers questions, which are none of a judge's.
 _OF_ANSWERS = frozenset(
     "audio extra_body frequency_penalty function_call functions input_cost_per_token logit_bias logprobs "
@@ -48,7 +46,6 @@ _OF_ANSWERS = frozenset(
     "top_logprobs top_p "
     "web_search_options".split()
 )
-# Keys and addresses, which another provider must not see.
 
 
 class PartlyJudged(ScoringError):
@@ -151,7 +148,6 @@ class JudgeScorer:
         self._first = None if top is None else open_scorer(first)
         self._params = params
         self._without_logprobs: set[str] = set()
-        self._kept: dict[Key, Outcome] = {}
         self.name = f"judge:{'+'.join(self._llm.models)}"
 
     @property
@@ -176,7 +172,6 @@ class JudgeScorer:
             ConfigurationError: the judge is a function, and ``llm`` has a cache.
         """
         view = copy.copy(self)
-        view._kept = {}
         if not isinstance(self._given, LLM):
             alike = same_provider(self._llm, llm) and not CONNECTION & self._params.keys()
             view._llm = llm.session(self._given, without=_OF_ANSWERS if alike else _OF_ANSWERS | CONNECTION)
@@ -207,12 +202,9 @@ class JudgeScorer:
             ConfigurationError: an argument cannot work.
         """
         pairs = read_inputs(question, traces)
-        keys = [(question_text(asked), trace.reasoning, trace.response) for asked, trace in pairs]
-        if len(keys) == 1 and keys[0] in self._kept:
-            return _rewards([self._kept.pop(keys[0])])
         groups: dict[str, list[int]] = {}
-        for place, (text, _, _) in enumerate(keys):
-            groups.setdefault(text, []).append(place)
+        for place, (asked, _) in enumerate(pairs):
+            groups.setdefault(question_text(asked), []).append(place)
         outcomes: list[Outcome] = [0.0] * len(pairs)
 
         async def judge(places: list[int]) -> None:
@@ -221,15 +213,7 @@ class JudgeScorer:
                 outcomes[place] = outcome
 
         await all_or_none(*map(judge, groups.values()))
-        if not self.joint and len(keys) > 1 and any(isinstance(outcome, Exception) for outcome in outcomes):
-            self._keep(dict(zip(keys, outcomes, strict=True)))
         return _rewards(outcomes)
-
-    def _keep(self, outcomes: dict[Key, Outcome]) -> None:
-        """Remember what a call that fails has paid for, since `score_each` then scores each of its traces alone."""
-        self._kept.update(outcomes)
-        for key in list(self._kept)[:-_KEPT]:
-            del self._kept[key]
 
     async def _judge_some(self, question: Question | None, traces: list[Trace]) -> list[Outcome]:
         """What becomes of the traces of one question, of which perhaps only the best are judged."""

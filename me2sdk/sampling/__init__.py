@@ -9,7 +9,6 @@ from me2sdk.sampling.agreement import FEATURES as FEATURES
 from me2sdk.sampling.answers import (
     AnswerKey as AnswerKey,
     answer_reader as answer_reader,
-    group_by as group_by,
 )
 from me2sdk.sampling.candidates import read_candidate as read_candidate, sample as sample
 from me2sdk.sampling.confidence import ConfidenceModel as ConfidenceModel
@@ -19,7 +18,6 @@ from me2sdk.sampling.decision import (
     decide as decide,
     evidence as evidence,
     leaders_first as leaders_first,
-    standardised as standardised,
 )
 from me2sdk.sampling.drop_in import acompletion, completion
 from me2sdk.sampling.escalation import (

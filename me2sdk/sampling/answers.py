@@ -14,7 +14,7 @@ from me2sdk.schema import Trace
 from me2sdk.traces import tool_calls_of
 from me2sdk.verify import agroup_answers
 
-__all__ = ["AnswerKey", "AnswerReader", "answer_reader", "group_by"]
+__all__ = ["AnswerGroups", "AnswerKey", "AnswerReader", "answer_reader"]
 
 AnswerKey = str | re.Pattern[str] | Callable[[Trace], "str | None"] | None
 """What of a candidate is compared with the others; `best_of_n` lists the forms."""
@@ -96,17 +96,24 @@ def _of_name(key: str) -> AnswerReader:
     raise ConfigurationError(f"There is no answer={key!r}. Names are {_NAMES}; or pass a regular expression.")
 
 
-async def group_by(compare: Comparison, answers: Sequence[str | None]) -> list[int | None]:
-    """Number answers so that equal ones get the same number.
+class AnswerGroups:
+    """Numbers answers so that equal ones get the same number, and compares again only where a new answer came.
 
     Args:
         compare: as in `AnswerReader`.
-        answers: the answers; None for a candidate without one.
     """
-    if compare == "value":
-        return await agroup_answers(answers)
-    numbers: dict[str, int] = {}
-    return [None if answer is None else numbers.setdefault(answer, len(numbers)) for answer in answers]
+
+    def __init__(self, compare: Comparison) -> None:
+        self._compare = compare
+        self._known: dict[str, int | None] = {}
+
+    async def of(self, answers: Sequence[str | None]) -> list[int | None]:
+        """The number of each answer; None for a candidate without one."""
+        distinct = list(dict.fromkeys(answer for answer in answers if answer is not None))
+        if self._known.keys() != set(distinct):
+            numbers = await agroup_answers(distinct) if self._compare == "value" else range(len(distinct))
+            self._known = dict(zip(distinct, numbers, strict=True))
+        return [None if answer is None else self._known[answer] for answer in answers]
 
 
 def _text(given: object) -> str | None:

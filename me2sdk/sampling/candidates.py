@@ -13,7 +13,7 @@ from typing import Any, Literal
 from me2sdk._tracing import CandidateSpans, span
 from me2sdk.errors import GenerationError, InvalidTraceError
 from me2sdk.llm import LLM, Generation
-from me2sdk.sampling.answers import AnswerReader, group_by
+from me2sdk.sampling.answers import AnswerGroups, AnswerReader
 from me2sdk.sampling.decision import Decision
 from me2sdk.sampling.escalation import open_stronger
 from me2sdk.sampling.select import OnCandidate, SelectionConfig, choose
@@ -103,6 +103,7 @@ class _Run:
         limit = selection.deadline
         self._ends = None if limit is None else asyncio.get_running_loop().time() + limit
         self._scores: KnownScores = {}
+        self._groups = AnswerGroups(selection.reader.compare)
         self._failures: list[Failure] = []
         self._unscored: list[Failure] = []  # of the last time that all were scored together
         self._candidates: list[Candidate] = []
@@ -140,7 +141,7 @@ class _Run:
                 async for item in llm.asample(
                     self._question, count, start=first, deadline=self._seconds_left(), **params
                 ):
-                    self._read(item, arrived)
+                    await self._read(item, arrived)
             finally:
                 arrived.put_nowait(None)
 
@@ -171,7 +172,7 @@ class _Run:
         """The decision on what has come so far; ``beside`` is what was used that ``llm`` does not count."""
         selection, failures = self._selection, [*self._failures, *self._unscored]
         candidates = sorted(self._candidates, key=lambda candidate: candidate.index)
-        decision = await choose(candidates, selection, failures, strong=self._strong)
+        decision = await choose(candidates, selection, failures, groups=self._groups, strong=self._strong)
         usage = llm.usage_by_model
         for name, more in (beside or {}).items():
             usage[name] = usage.get(name, Usage()) + more
@@ -185,14 +186,18 @@ class _Run:
             escalated=self._strong is not None,
         )
 
-    def _read(self, item: Generation | Failure, arrived: asyncio.Queue[Candidate | None]) -> None:
+    async def _read(self, item: Generation | Failure, arrived: asyncio.Queue[Candidate | None]) -> None:
         if isinstance(item, Failure):
             self._failures.append(explain_request(item, self._scorer))
             self._spans.end(item.index or 0, failure=self._failures[-1])
             return
         self.generations[item.index] = item
         try:
-            arrived.put_nowait(_candidate(item, self._question, self._selection.reader, self._failures))
+            # In a thread, since a trace may be megabytes, and the caller's own function may read the answer.
+            reader = self._selection.reader
+            arrived.put_nowait(
+                await asyncio.to_thread(_candidate, item, self._question, reader, self._failures)
+            )
         except InvalidTraceError as error:
             self._failures.append(failure(item.index, "read", error, item.model))
             self._spans.end(item.index, failure=self._failures[-1])
@@ -227,7 +232,7 @@ class _Run:
 
     async def _tally(self) -> Tally:
         answers = [candidate.answer for candidate in self._candidates]
-        return tally(self._candidates, await group_by(self._selection.reader.compare, answers))
+        return tally(self._candidates, await self._groups.of(answers))
 
     async def _enough(self, llm: LLM) -> bool:
         stop = self._selection.stop

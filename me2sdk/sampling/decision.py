@@ -10,7 +10,6 @@ the best reward.
 from __future__ import annotations
 
 import re
-import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from me2sdk.sampling.agreement import Ballot, Overlap, leader_features, word_ove
 from me2sdk.sampling.answers import Comparison
 from me2sdk.sampling.confidence import load_confidence_model
 from me2sdk.schema import Answer, Candidate, ChosenBy, Failure, Select, Trace
+from me2sdk.stats import standardised
 
-__all__ = ["Decision", "ballot_of", "decide", "evidence", "leaders_first", "standardised"]
+__all__ = ["Decision", "ballot_of", "decide", "evidence", "leaders_first"]
 
 _Key = tuple[float, ...]
 _MARKS = (
@@ -69,7 +69,7 @@ def decide(
     Returns:
         The `Decision`. Its failure says why a vote that was asked for could not be held.
     """
-    rewards = standardised(candidates)
+    rewards = standardised([candidate.score for candidate in candidates])
     votes = [1.0] * len(candidates) if weights is None else list(weights)
     if select == "weighted_vote":
         votes = [
@@ -200,7 +200,7 @@ def _by_answer(
     ranks = {answer: rank for rank, answer in enumerate(order)}
     if not typical:
         return lambda place: (ranks.get(_answer(groups, place), len(ranks)),)
-    forms = [_form(candidate.trace) for candidate in candidates]
+    forms = [_form(candidate) for candidate in candidates]
     common = Counter(forms)
     spelled = Counter(
         (_answer(groups, place), candidate.answer) for place, candidate in enumerate(candidates)
@@ -219,9 +219,9 @@ def _by_answer(
     return key
 
 
-def _form(trace: Trace) -> int:
-    """How the answer is marked at the end of a trace."""
-    tail = (trace.reasoning if trace.response is None else trace.response)[-_TAIL:]
+def _form(candidate: Candidate) -> int:
+    """How a candidate marks its answer."""
+    tail = candidate.response[-_TAIL:]
     return next((number for number, mark in enumerate(_MARKS) if mark.search(tail)), len(_MARKS))
 
 
@@ -231,16 +231,6 @@ def _text(trace: Trace) -> str:
         if trace.response in (None, trace.reasoning)
         else f"{trace.reasoning}\n{trace.response}"
     )
-
-
-def standardised(candidates: Sequence[Candidate]) -> list[float]:
-    """Rewards with mean 0 and deviation 1 over the candidates, so that a scorer's scale does not matter."""
-    scores = [candidate.score for candidate in candidates if candidate.score is not None]
-    spread = statistics.pstdev(scores) if len(scores) > 1 else 0.0
-    if not spread:
-        return [0.0] * len(candidates)
-    mean = statistics.fmean(scores)
-    return [0.0 if c.score is None else (c.score - mean) / spread for c in candidates]
 
 
 def _shares_beaten(candidates: Sequence[Candidate]) -> list[float]:

@@ -10,7 +10,7 @@ from typing import get_args
 
 from me2sdk.errors import ConfigurationError, ScoringError
 from me2sdk.llm import LLM, Model
-from me2sdk.sampling.answers import AnswerKey, AnswerReader, answer_reader, group_by
+from me2sdk.sampling.answers import AnswerGroups, AnswerKey, AnswerReader, answer_reader
 from me2sdk.sampling.decision import Decision, decide
 from me2sdk.sampling.escalation import Escalate, escalation
 from me2sdk.sampling.stopping import Stop, check_stop
@@ -97,6 +97,7 @@ async def choose(
     selection: SelectionConfig,
     failures: Sequence[Failure],
     *,
+    groups: AnswerGroups | None = None,
     strong: range | None = None,
 ) -> Decision:
     """Compare answers, and decide; in a thread, since both look at all of the text.
@@ -105,6 +106,7 @@ async def choose(
         candidates: the candidates, scored as far as they could be.
         selection: how to choose.
         failures: what failed so far.
+        groups: what is known of the answers, where some of them were compared before.
         strong: indices of the candidates of the stronger model, if it was asked.
 
     Returns:
@@ -126,7 +128,7 @@ async def choose(
     if strong is not None:
         weak = sum(candidate.index not in strong for candidate in candidates)
         weights = [max(1.0, weak / 2) if one.index in strong else 1.0 for one in candidates]
-    groups = await group_by(compare, [candidate.answer for candidate in candidates])
+    numbers = await (groups or AnswerGroups(compare)).of([candidate.answer for candidate in candidates])
     return await asyncio.to_thread(
-        decide, candidates, groups, select=select, compare=compare, weights=weights
+        decide, candidates, numbers, select=select, compare=compare, weights=weights
     )

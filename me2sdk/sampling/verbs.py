@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from me2sdk._sync import run_sync
 from me2sdk._tracing import CandidateSpans, traced
 from me2sdk.errors import InvalidTraceError
 from me2sdk.llm import LLM, Budget, Model, check_options, open_llm
-from me2sdk.sampling.answers import AnswerKey
+from me2sdk.sampling.answers import AnswerKey, AnswerReader
 from me2sdk.sampling.candidates import (
     KnownScores,
     decided,
@@ -231,20 +232,32 @@ async def arerank(
         for index, item in enumerate(candidates):
             spans.start(index)
             try:
-                trace, refusal = read_candidate(item, question)
+                read.append(
+                    await asyncio.to_thread(_handed_in, index, item, question, selection.reader, failures)
+                )
             except InvalidTraceError as error:
                 failures.append(failure(index, "read", error))
                 spans.end(index, failure=failures[-1])
-                continue
-            message = None if isinstance(item, str | Trace) else item
-            said = read_key(index, trace, message, refusal, selection.reader, failures)
-            read.append(Candidate(index=index, trace=trace, refusal=refusal, answer=said))
         known: KnownScores | None = None if scorer is not None and is_joint(scorer) else {}
         scored = await score_candidates(scorer, question, read, failures, spans, known)
     decision = await choose(scored, selection, failures)
     return RerankResult(
         **decided(decision, selection, scorer, failures), seconds=time.perf_counter() - started
     )
+
+
+def _handed_in(
+    index: int,
+    item: str | Trace | Message,
+    question: Question | None,
+    reader: AnswerReader,
+    failures: list[Failure],
+) -> Candidate:
+    """An output as a candidate."""
+    trace, refusal = read_candidate(item, question)
+    message = None if isinstance(item, str | Trace) else item
+    said = read_key(index, trace, message, refusal, reader, failures)
+    return Candidate(index=index, trace=trace, refusal=refusal, answer=said)
 
 
 def rerank(

@@ -210,9 +210,13 @@ async def score_each(
             except fatal:
                 raise
             except Exception as error:
-                if len(places) == 1 or is_joint(scorer):
-                    found[places.start : places.stop] = _outcomes(error, len(places))
-                continue
+                outcomes = _outcomes(error, len(places))
+                found[places.start : places.stop] = outcomes or [ScoredTrace(None, error=error)] * len(places)
+                if not outcomes:
+                    continue
+                if limit is not None and any(one.error is None for one in outcomes):
+                    limit.in_a_row = 0
+                return
             for place, score, left_out, made_of in zip(
                 places, scores, scores.truncated, scores.parts, strict=True
             ):
@@ -234,10 +238,10 @@ async def score_each(
 
 
 def _outcomes(error: Exception, count: int) -> list[ScoredTrace]:
-    """What an error leaves: it may say in ``outcomes`` what became of each trace, a reward or an error of its own."""
+    """What an error says in ``outcomes`` of each trace, a reward or an error of its own; nothing where it has none."""
     outcomes = getattr(error, "outcomes", ())
     if len(outcomes) != count:
-        return [ScoredTrace(None, error=error)] * count
+        return []
     return [
         ScoredTrace(None, error=one) if isinstance(one, Exception) else ScoredTrace(float(one))
         for one in outcomes

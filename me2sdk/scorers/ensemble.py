@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -25,6 +24,7 @@ from me2sdk.scorers.base import (
 )
 from me2sdk.scorers.named import open_named
 from me2sdk.scorers.text import prompt_text
+from me2sdk.stats import standardised
 
 if TYPE_CHECKING:
     from me2sdk.llm import LLM
@@ -226,18 +226,16 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 def _scaled(values: Sequence[float | None], how: Normalize) -> list[float]:
     """Rewards on one scale; one that is missing is average."""
+    if how == "z":
+        return standardised(values)
     known = [value for value in values if value is not None]
-    if how == "rank":
-        others = max(1, len(known) - 1)
-        return [
-            0.0
-            if value is None or len(known) < 2
-            else (sum(o < value for o in known) + 0.5 * (sum(o == value for o in known) - 1)) / others - 0.5
-            for value in values
-        ]
-    spread = statistics.pstdev(known) if len(known) > 1 else 0.0
-    mean = statistics.fmean(known) if known else 0.0
-    return [0.0 if value is None or not spread else (value - mean) / spread for value in values]
+    others = max(1, len(known) - 1)
+    return [
+        0.0
+        if value is None or len(known) < 2
+        else (sum(o < value for o in known) + 0.5 * (sum(o == value for o in known) - 1)) / others - 0.5
+        for value in values
+    ]
 
 
 def _bradley_terry(differences: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

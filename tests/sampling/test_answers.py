@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any
 
 import pytest
 
-from me2sdk import ConfigurationError, Trace, rerank
-from me2sdk.sampling import answer_reader, group_by
+from me2sdk import ConfigurationError, Trace, best_of_n, rerank
+from me2sdk.sampling import answer_reader, answers
+from me2sdk.sampling.answers import AnswerGroups
+from me2sdk.verify import group_answers
 
 
 def read(key: Any, text: str, message: Any = None) -> str | None:
@@ -73,8 +76,36 @@ def test_a_key_that_stands_for_nothing_is_refused(key: Any) -> None:
 
 
 async def test_numbers_are_compared_as_values_and_texts_as_texts() -> None:
-    assert await group_by("value", ["1/2", "0.5", None, "2"]) == [0, 0, None, 1]
-    assert await group_by("text", ["1/2", "0.5", None, "1/2"]) == [0, 1, None, 0]
+    assert await AnswerGroups("value").of(["1/2", "0.5", None, "2"]) == [0, 0, None, 1]
+    assert await AnswerGroups("text").of(["1/2", "0.5", None, "1/2"]) == [0, 1, None, 0]
+
+
+async def test_answers_are_compared_again_only_where_a_new_one_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[list[str]] = []
+
+    async def counting(answers: list[str]) -> list[int | None]:
+        compared.append(answers)
+        return group_answers(answers)
+
+    monkeypatch.setattr(answers, "agroup_answers", counting)
+    groups = AnswerGroups("value")
+    assert await groups.of(["5", "5 m", None]) == [0, 0, None]
+    assert await groups.of(["5 m", "5", "5"]) == [0, 0, 0]
+    assert await groups.of(["5 m", "5", "5 cm"]) == [0, 1, 2]  # a new one may part what was together
+    assert compared == [["5", "5 m"], ["5 m", "5", "5 cm"]]
+
+
+def test_reading_an_answer_does_not_hold_up_others() -> None:
+    places = []
+
+    def where(trace: Trace) -> str:
+        places.append(threading.current_thread().name)
+        return "4"
+
+    best_of_n("q", model=lambda messages, **params: "It is 4.", n=2, scorer=None, answer=where)
+    rerank("q", ["It is 4."], scorer=None, answer=where)
+    assert len(places) == 3
+    assert "me2sdk" not in places  # the thread of the event loop
 
 
 def test_votes_over_json_fields() -> None:
