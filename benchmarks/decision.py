@@ -15,7 +15,7 @@ import random
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from scipy.stats import beta, rankdata
 from me2sdk import Candidate, Escalate, Trace
 from me2sdk.sampling import Tally, decide, next_wave, tally
 from me2sdk.scorers import open_scorer
+from me2sdk.train.evaluate.calibration import calibrate
+from me2sdk.train.evaluate.estimates import estimate
 from recipes.decision import SIZES, example, examples, fit
 from recipes.modern import FREE_TEXT, SETS, SampledQuestion, read_free_text, read_set, subsets
 from recipes.sources import read_champ, read_gsm8k_candidates
@@ -37,17 +39,10 @@ ALL = 0  # stands for all candidates
 Floats = npt.NDArray[np.float64]
 
 
-def interval(values: Sequence[float] | Floats, seed: int = 0) -> tuple[float, float]:
-    """95% bootstrap interval of a mean."""
-    draw = np.random.default_rng(seed)
-    array = np.asarray(values, dtype=float)
-    means = array[draw.integers(0, len(array), (1000, len(array)))].mean(1)
-    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
-
-
-def percent(values: Sequence[float] | Floats) -> str:
-    low, high = interval(values)
-    return f"{100 * np.mean(values):.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+def percent(values: Sequence[float] | Floats, questions: Sequence[Any]) -> str:
+    """The mean with its interval; all values of a question are drawn together."""
+    found = estimate([float(value) for value in values], [str(one) for one in questions])
+    return f"{100 * found.mean:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
 def rescored(question: SampledQuestion, score: Callable[[int, Candidate], float | None]) -> SampledQuestion:
@@ -90,6 +85,12 @@ def parts(
                 yield number, part
 
 
+def _apart(drawn: Iterable[tuple[int, SampledQuestion]]) -> tuple[list[int], list[SampledQuestion]]:
+    """Numbers of questions, and the draws."""
+    pairs = list(drawn)
+    return [number for number, _ in pairs], [part for _, part in pairs]
+
+
 WAYS: dict[str, Callable[[SampledQuestion], float]] = {
     "random": lambda part: float(np.mean([value >= 0.5 for value in part.correct])),
     "shortest": lambda part: float(
@@ -114,7 +115,9 @@ def choices(sets: dict[str, list[SampledQuestion]], repeats: int) -> list[dict[s
             if len(drawn) < 50:
                 continue
             for mixed in (False, True):
-                chosen = [p for _, p in drawn if not mixed or 0 < WAYS["random"](p) < 1]
+                numbers, chosen = _apart(
+                    (number, p) for number, p in drawn if not mixed or 0 < WAYS["random"](p) < 1
+                )
                 found = {way: [rule(part) for part in chosen] for way, rule in WAYS.items()}
                 more = np.subtract(found["auto"], found["vote"])
                 rows.append(
@@ -123,9 +126,11 @@ def choices(sets: dict[str, list[SampledQuestion]], repeats: int) -> list[dict[s
                         "n": size or "all",
                         "questions": "mixed" if mixed else "all",
                         "choices": len(chosen),
-                        **{way: round(100 * float(np.mean(values)), 1) for way, values in found.items()},
-                        "auto - vote": percent(more),
-                        "auto - plain vote": percent(np.subtract(found["auto"], found["plain vote"])),
+                        **{way: percent(values, numbers) for way, values in found.items()},
+                        "auto - vote": percent(more, numbers),
+                        "auto - plain vote": percent(
+                            np.subtract(found["auto"], found["plain vote"]), numbers
+                        ),
                     }
                 )
         print(name, flush=True)
@@ -144,16 +149,16 @@ def scorers(sets: dict[str, list[SampledQuestion]], repeats: int) -> list[dict[s
     rows = []
     for name, questions in sets.items():
         for size in (2, 4, 8, ALL):
-            drawn = [part for _, part in parts(questions, size, repeats)]
+            numbers, drawn = _apart(parts(questions, size, repeats))
             if len(drawn) < 50:
                 continue
             row: dict[str, Any] = {
                 "set": name,
                 "n": size or "all",
-                "random": percent([WAYS["random"](p) for p in drawn]),
+                "random": percent([WAYS["random"](p) for p in drawn], numbers),
             }
             for kind, change in kinds.items():
-                row[f"auto, {kind}"] = percent([WAYS["auto"](change(part)) for part in drawn])
+                row[f"auto, {kind}"] = percent([WAYS["auto"](change(part)) for part in drawn], numbers)
             rows.append(row)
     return rows
 
@@ -192,77 +197,56 @@ def weightings(sets: dict[str, list[SampledQuestion]], repeats: int) -> list[dic
     return sorted(rows, key=lambda row: row["right"], reverse=True)
 
 
-def ece(said: Floats, right: Floats) -> float:
-    """Expected calibration error over ten bins of equal width."""
-    bins = np.minimum((said * 10).astype(int), 9)
-    return float(
-        sum(abs(said[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in set(bins))
-    )
-
-
-def auroc(said: Floats, right: Floats) -> float:
-    """How often a right choice is surer than a wrong one."""
-    good = right.astype(bool)
-    if good.all() or not good.any():
-        return float("nan")
-    ranks = rankdata(said)
-    return float((ranks[good].sum() - good.sum() * (good.sum() + 1) / 2) / (good.sum() * (~good).sum()))
-
-
 def calibration(
     sets: dict[str, list[SampledQuestion]], repeats: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Confidence of models that did not see the set, set by set, and all sets together in bins."""
     fitted = {name: examples(questions, repeats=repeats) for name, questions in sets.items()}
-    rows, pooled = [], []
+    rows: list[dict[str, Any]] = []
+    pooled: list[tuple[float, bool]] = []
     for name, questions in sets.items():
         model = fit({other: fitted[other] for other in sets if other != name})
         for size in (2, 4, 8, 16, ALL):
-            drawn = [example(size, part, rewarded=True) for _, part in parts(questions, size, repeats)]
-            found = [one for one in drawn if one is not None]
+            drawn = [(k, example(size, part, rewarded=True)) for k, part in parts(questions, size, repeats)]
+            found = [(k, one) for k, one in drawn if one is not None]
             if len(found) < 50:
                 continue
-            said = np.array([model.leader(one.features) for one in found])
-            right = np.array([one.right for one in found], dtype=float)
+            said = [model.leader(one.features) for _, one in found]
+            right = [one.right for _, one in found]
             if size != 2:
-                pooled.append((said, right))
-            rows.append(
-                {
-                    "set, not seen": name,
-                    "n": size or "all",
-                    "choices": len(found),
-                    "right": round(float(right.mean()), 3),
-                    "mean confidence": round(float(said.mean()), 3),
-                    "ECE": round(ece(said, right), 3),
-                    "AUROC": round(auroc(said, right), 3),
-                }
-            )
-    said, right = (np.concatenate(side) for side in zip(*pooled, strict=True))
-    bins = np.minimum((said * 10).astype(int), 9)
+                pooled += zip(said, right, strict=True)
+            rows.append({"set, not seen": name, "n": size or "all", **_calibrated(said, right)})
+            rows[-1]["right"] = percent(right, [k for k, _ in found])
+    together = calibrate("", "", [one for one, _ in pooled], [was for _, was in pooled])
+    late = [row for row in rows if row["n"] != 2]
+    last = {
+        "confidence": "all, n of 4 and more",
+        **_calibrated([one for one, _ in pooled], [was for _, was in pooled]),
+        "mean ECE of a set": round(float(np.mean([row["ECE"] for row in late])), 3),
+        "mean AUROC of a set": round(float(np.mean([row["AUROC"] for row in late])), 3),
+    }
     table = [
         {
-            "confidence": f"{b / 10:.1f} to {(b + 1) / 10:.1f}",
-            "choices": int((bins == b).sum()),
-            "mean confidence": round(float(said[bins == b].mean()), 3),
-            "right": round(float(right[bins == b].mean()), 3),
+            "confidence": f"{one.low:.1f} to {one.high:.1f}",
+            "choices": one.questions,
+            "mean confidence": round(one.confidence, 3),
+            "right": round(one.accuracy or 0.0, 3),
         }
-        for b in range(10)
-        if (bins == b).any()
+        for one in together.bins
+        if one.confidence is not None
     ]
-    late = [row for row in rows if row["n"] != 2]
-    table.append(
-        {
-            "confidence": "all, n of 4 and more",
-            "choices": len(said),
-            "mean confidence": round(float(said.mean()), 3),
-            "right": round(float(right.mean()), 3),
-            "ECE": round(ece(said, right), 3),
-            "AUROC": round(auroc(said, right), 3),
-            "mean ECE of a set": round(float(np.mean([row["ECE"] for row in late])), 3),
-            "mean AUROC of a set": round(float(np.mean([row["AUROC"] for row in late])), 3),
-        }
-    )
-    return rows, table
+    return rows, [*table, last]
+
+
+def _calibrated(said: Sequence[float], right: Sequence[bool]) -> dict[str, Any]:
+    found = calibrate("", "", said, right)
+    return {
+        "choices": found.questions,
+        "mean confidence": round(found.confidence or 0.0, 3),
+        "right": round(found.accuracy or 0.0, 3),
+        "ECE": round(found.ece or 0.0, 3),
+        "AUROC": round(found.auroc or 0.0, 3),
+    }
 
 
 def beta_rule(votes: Tally, left: int) -> int:
@@ -283,6 +267,7 @@ def stopping(sets: dict[str, list[SampledQuestion]], orders: int) -> list[dict[s
         for n in (32, 16, 8):
             draw = random.Random(n)
             lines = [(q, draw.sample(range(len(q.candidates)), n)) for q in questions for _ in range(orders)]
+            asked = [question.question for question, _ in lines]
             full = [decide(part.candidates, part.groups) for q, line in lines if (part := q.part(line))]
             base = [right(q, one.candidates[0]) for (q, _), one in zip(lines, full, strict=True)]
             for rule, wave in rules.items():
@@ -304,8 +289,8 @@ def stopping(sets: dict[str, list[SampledQuestion]], orders: int) -> list[dict[s
                         "n": n,
                         "rule": rule,
                         "samples used, %": round(100 * statistics.fmean(used), 1),
-                        "right": percent(hits),
-                        "points lost": round(100 * (statistics.fmean(base) - statistics.fmean(hits)), 2),
+                        "right": percent(hits, asked),
+                        "points lost": percent(np.subtract(base, hits), asked),
                         "answer changed, %": round(100 * statistics.fmean(changed), 2),
                     }
                 )
@@ -343,9 +328,11 @@ def free_text(data: Path, cache: Path | None) -> list[dict[str, Any]]:
         questions = read_free_text(data, name, mini, cache=cache)
         for size in (4, 8):
             grades: dict[str, list[float]] = defaultdict(list)
-            for _, part in parts(questions, size, 8 if len(questions) < 100 else 2):
+            numbers = []
+            for number, part in parts(questions, size, 8 if len(questions) < 100 else 2):
                 if 2 * sum(one.answer is not None for one in part.candidates) >= len(part.candidates):
                     continue
+                numbers.append(number)
                 graded = dict(zip((one.index for one in part.candidates), part.correct, strict=True))
                 nothing: list[int | None] = [None] * len(part.candidates)
                 grades["random"].append(statistics.fmean(part.correct))
@@ -362,7 +349,7 @@ def free_text(data: Path, cache: Path | None) -> list[dict[str, Any]]:
                     "set": name,
                     "n": size,
                     "choices": len(grades["random"]),
-                    **{way: percent(values) for way, values in grades.items()},
+                    **{way: percent(values, numbers) for way, values in grades.items()},
                 }
             )
     return rows
@@ -401,7 +388,10 @@ def old_sets(data: Path, champ: Path | None) -> list[dict[str, Any]]:
             {
                 "set": name,
                 "questions": len(questions),
-                **{way: percent([rule(one) for one in questions]) for way, rule in WAYS.items()},
+                **{
+                    way: percent([rule(one) for one in questions], range(len(questions)))
+                    for way, rule in WAYS.items()
+                },
             }
         )
     return rows
@@ -448,7 +438,7 @@ def escalation(sets: dict[str, list[SampledQuestion]]) -> list[dict[str, Any]]:
                 "set": name,
                 "questions": len(found["joined"]),
                 "stronger asked, %": round(100 * asked / len(found["joined"]), 1),
-                **{way: percent(values) for way, values in found.items()},
+                **{way: percent(values, range(len(values))) for way, values in found.items()},
                 "confidence after, right after": tuple(
                     round(float(np.mean(side)), 2) for side in zip(*said, strict=True)
                 ),

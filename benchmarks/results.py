@@ -34,7 +34,9 @@ TITLES = {
 }
 NOTES = {
     "bon": "Curves: [GSM8K](bon_gsm8k.png), [CHAMP](bon_champ.png), [Game of 24](bon_game24.png), "
-    "[MATH](bon_simplerl.png); all numbers in [bon.csv](bon.csv).",
+    "[MATH](bon_simplerl.png); all numbers in [bon.csv](bon.csv). Measured before ties of a "
+    "vote went by reward and weights of a weighted vote became ranks: its vote rows take the first of tied answers, "
+    "and sums of sigmoid(reward). What votes get now stands under 'The decision', older sets.",
     "grpo": "16 of the 32 steps that the command takes an arm, and one seed: differences in accuracy are "
     "noise. Curves: [grpo.png](grpo.png), all numbers in [grpo.csv](grpo.csv).",
     "demo": "Candidates stand in the order of a hash, and so do questions where they are a part of a set.",

@@ -133,7 +133,7 @@ class _Run:
         Returns:
             Whether it said so; what was in flight is cancelled.
         """
-        arrived: asyncio.Queue[Candidate | None] = asyncio.Queue()
+        arrived: asyncio.Queue[Generation | Failure | None] = asyncio.Queue()
         first, self._asked = self._asked, self._asked + count
 
         async def generate() -> None:
@@ -141,7 +141,7 @@ class _Run:
                 async for item in llm.asample(
                     self._question, count, start=first, deadline=self._seconds_left(), **params
                 ):
-                    await self._read(item, arrived)
+                    arrived.put_nowait(item)
             finally:
                 arrived.put_nowait(None)
 
@@ -153,7 +153,7 @@ class _Run:
                 while not arrived.empty():  # what came in while the last batch was scored
                     batch.append(arrived.get_nowait())
                 more = None not in batch
-                await self._score([candidate for candidate in batch if candidate is not None])
+                await self._score(await self._read([item for item in batch if item is not None]))
                 if await self._enough(llm):
                     self._stopped = more or self._asked < self._selection.n
                     return True
@@ -186,21 +186,25 @@ class _Run:
             escalated=self._strong is not None,
         )
 
-    async def _read(self, item: Generation | Failure, arrived: asyncio.Queue[Candidate | None]) -> None:
-        if isinstance(item, Failure):
-            self._failures.append(explain_request(item, self._scorer))
-            self._spans.end(item.index or 0, failure=self._failures[-1])
-            return
-        self.generations[item.index] = item
-        try:
-            # In a thread, since a trace may be megabytes, and the caller's own function may read the answer.
-            reader = self._selection.reader
-            arrived.put_nowait(
-                await asyncio.to_thread(_candidate, item, self._question, reader, self._failures)
-            )
-        except InvalidTraceError as error:
-            self._failures.append(failure(item.index, "read", error, item.model))
-            self._spans.end(item.index, failure=self._failures[-1])
+    async def _read(self, arrived: list[Generation | Failure]) -> list[Candidate]:
+        """What arrived as candidates; what failed is recorded."""
+        for item in arrived:
+            if isinstance(item, Generation):
+                self.generations[item.index] = item
+            else:
+                self._failures.append(explain_request(item, self._scorer))
+                self._spans.end(item.index or 0, failure=self._failures[-1])
+        came = [item for item in arrived if isinstance(item, Generation)]
+        # In a thread, since a trace may be megabytes, and the caller's own function may read the answer.
+        reader = self._selection.reader
+        read = await asyncio.to_thread(
+            lambda: [_candidate(one, self._question, reader, self._failures) for one in came]
+        )
+        for one in read:
+            if isinstance(one, Failure):
+                self._failures.append(one)
+                self._spans.end(one.index or 0, failure=one)
+        return [one for one in read if isinstance(one, Candidate)]
 
     async def score_jointly(self) -> None:
         """Score all candidates together, where the scorer looks at them side by side."""
@@ -282,8 +286,11 @@ def _too_few(result: BestOfNResult, selection: SelectionConfig) -> GenerationErr
 
 def _candidate(
     generation: Generation, question: Question, reader: AnswerReader, failures: list[Failure]
-) -> Candidate:
-    trace, refusal = read_answer(generation.message, question, generation.finish_reason)
+) -> Candidate | Failure:
+    try:
+        trace, refusal = read_answer(generation.message, question, generation.finish_reason)
+    except InvalidTraceError as error:
+        return failure(generation.index, "read", error, generation.model)
     return Candidate(
         index=generation.index,
         trace=trace.model_copy(update={"certainty": generation.certainty}),
