@@ -3,19 +3,21 @@
     python benchmarks/decision.py --data DIR [--champ WHEEL] [--cache DIR] [--quick]
 
 DIR holds ``modern/`` and ``gsm8k/``; WHEEL is that of champ-dataset 1.0.0. Confidence is always that of a model that
-was fitted on the other sets. Intervals are 95%, over questions. ``--quick`` takes 100 questions a set. With ``--cache``
-the groups and rewards of candidates are kept there. Writes decision.json beside itself.
+was fitted on the other sets, and rewards are those of "mini" with weights that were fitted on the other sets. Intervals
+are 95%, over questions. ``--quick`` takes 100 questions a set. With ``--cache`` groups and rewards are kept
+there. Writes decision.json beside itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import random
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,12 @@ from scipy.stats import beta, rankdata
 
 from me2sdk import Candidate, Escalate, Trace
 from me2sdk.sampling import Tally, decide, next_wave, tally
-from me2sdk.scorers import open_scorer
+from me2sdk.scorers import Scorer, open_scorer
+from me2sdk.scorers.mini.scorer import bundled_weights
 from me2sdk.train.evaluate.calibration import calibrate
 from me2sdk.train.evaluate.estimates import estimate
 from recipes.decision import SIZES, example, examples, fit
+from recipes.mini_among import without_each
 from recipes.modern import FREE_TEXT, SETS, SampledQuestion, read_free_text, read_set, subsets
 from recipes.sources import read_champ, read_gsm8k_candidates
 
@@ -299,6 +303,7 @@ def stopping(sets: dict[str, list[SampledQuestion]], orders: int) -> list[dict[s
 
 def stopped_at(question: SampledQuestion, line: Sequence[int], wave: Callable[[Tally, int], int]) -> int:
     count = 0
+    question = dataclasses.replace(question, rescore=None)  # votes alone decide
     while count < len(line):
         part = question.part(line[:count])
         more = wave(tally(part.candidates, part.groups), len(line) - count)
@@ -320,12 +325,11 @@ def group(question: SampledQuestion, chosen: Candidate) -> int | None:
     return question.groups[place(question, chosen)]
 
 
-def free_text(data: Path, cache: Path | None) -> list[dict[str, Any]]:
+def free_text(data: Path, scorers: Mapping[str, Scorer], cache: Path | None) -> list[dict[str, Any]]:
     """Mean grade of what is taken where most candidates hold no short answer."""
-    mini = open_scorer("mini")
     rows = []
     for name in FREE_TEXT:
-        questions = read_free_text(data, name, mini, cache=cache)
+        questions = read_free_text(data, name, scorers[name], cache=cache)
         for size in (4, 8):
             grades: dict[str, list[float]] = defaultdict(list)
             numbers = []
@@ -490,8 +494,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="100 questions a set")
     options = parser.parse_args()
     most, repeats = (100, 1) if options.quick else (MOST, 2)
-    mini = open_scorer("mini")
-    sets = {name: read_set(options.data, name, mini, most=most, cache=options.cache) for name in SETS}
+    unseen = without_each(options.data, bundled_weights(), options.cache)
+    sets = {name: read_set(options.data, name, unseen[name], most=most, cache=options.cache) for name in SETS}
     chosen = choices(sets, repeats)
     by_set, bins = calibration(sets, repeats)
     save(
@@ -504,7 +508,7 @@ def main() -> None:
         bins=bins,
         stopping=stopping(sets, 1 if options.quick else 6),
         escalation=escalation(sets),
-        free_text=free_text(options.data, options.cache),
+        free_text=free_text(options.data, unseen, options.cache),
         old_sets=old_sets(options.data, options.champ),
         timing=timing(sets),
     )

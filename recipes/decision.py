@@ -3,9 +3,9 @@
     python -m recipes.decision --data DIR [--cache DIR]
 
 DIR holds ``modern/``. One example is one question with some of its candidates: the features of its leading answer, and
-whether the candidate that ``select="auto"`` takes is right. Every set counts the same, and in a set every number of
-candidates. In every second example rewards are left out, since they may be. ``benchmarks/decision.py`` measures it on
-sets that it was not fitted on.
+whether the candidate that ``select="auto"`` takes is right. Rewards are those of "mini", for each set with weights that
+were fitted on the other sets. Every set counts the same, and in a set every number of candidates. In every second
+example rewards are left out, since they may be. ``benchmarks/decision.py`` measures it on sets that it was not fitted on.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from me2sdk.sampling import (
     evidence,
     leaders_first,
 )
-from me2sdk.scorers import open_scorer
+from me2sdk.scorers.mini.scorer import bundled_weights
 from me2sdk.stats import standardised
+from recipes.mini_among import without_each
 from recipes.modern import SETS, SampledQuestion, read_set, subsets
 
 __all__ = ["Example", "examples", "fit"]
@@ -146,10 +147,10 @@ def main(
     cache: Annotated[Path | None, typer.Option(help="Keeps groups and rewards.")] = None,
 ) -> None:
     """Fit the model on all sets and write it."""
-    mini = open_scorer("mini")
+    scorers = without_each(data, bundled_weights(), cache)
     sets = {}
     for name in SETS:
-        sets[name] = examples(read_set(data, name, mini, most=900, cache=cache), repeats=2)
+        sets[name] = examples(read_set(data, name, scorers[name], most=900, cache=cache), repeats=2)
         print(f"{name}: {len(sets[name])} choices")
     model = fit(sets)
     written = {

@@ -36,8 +36,8 @@ def test_every_set_is_told_in_every_way(summaries: dict[str, dict[str, Any]]) ->
 
 
 def test_what_the_help_says_of_the_sets_is_so(summaries: dict[str, dict[str, Any]]) -> None:
-    for summary in summaries.values():
-        accuracy = summary["accuracy"]
+    for name in ("math500", "math_l5", "reasoning_gym"):
+        accuracy = summaries[name]["accuracy"]
         assert min(accuracy["majority vote"], accuracy["auto"]) > accuracy["mini (best reward)"]
     assert abs(too_sure(summaries, "math500", "math_l5", "reasoning_gym")) < 0.05
     assert too_sure(summaries, "gsm8k") > 0.03

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from me2sdk.scorers.mini import read_units
+from me2sdk.scorers.mini import read_equations
 from recipes.damage import KINDS, TRACE_KINDS, damage_solution, damage_trace, lengthen, mistake_pair
 from recipes.sources import MarkedSolution, Pair, Solution
 
@@ -42,7 +42,7 @@ def pairs(kind: str, count: int = 60) -> list[Pair]:
 
 
 def wrong(text: str) -> int:
-    return sum(not equation.holds for unit in read_units(text) for equation in unit.equations)
+    return sum(not equation.holds for equation in read_equations(text))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,8 +76,7 @@ def test_a_wrong_result_breaks_exactly_one_equation(kind: str) -> None:
 def test_a_wrong_idea_is_carried_through_with_right_arithmetic(kind: str) -> None:
     for pair in pairs(kind):
         assert wrong(pair.worse) == 0
-        numbers = [unit.numbers for unit in read_units(pair.worse) if unit.equations]
-        assert numbers[-1][-1] != 90
+        assert read_equations(pair.worse)[-1].value != 90
 
 
 def test_a_wrong_result_is_carried_on_to_the_answer() -> None:

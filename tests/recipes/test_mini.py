@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.sample_data import write, write_data
+from support.sample_data import write, write_data, write_modern
 from typer.testing import CliRunner
 
 from me2sdk.scorers.mini import MiniScorer
 from me2sdk.scorers.mini.features import FEATURES
 from me2sdk.scorers.mini.scorer import MiniWeights
 from recipes import damage, mini, mini_report
+from recipes.mini_among import Sampled, read_sampled
 from recipes.sources import CandidateSet, Pair, held_out
 
 
@@ -23,12 +24,17 @@ def _few_penalties() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_data(tmp_path_factory.mktemp("data"))
+    return write_modern(write_data(tmp_path_factory.mktemp("data")))
 
 
 @pytest.fixture(scope="module")
-def weights(data: Path) -> MiniWeights:
-    return mini.fit_weights(mini.training_pairs(data))
+def sampled(data: Path) -> dict[str, list[Sampled]]:
+    return read_sampled(data)
+
+
+@pytest.fixture(scope="module")
+def weights(data: Path, sampled: dict[str, list[Sampled]]) -> MiniWeights:
+    return mini.fit_weights(mini.training_pairs(data), sampled)
 
 
 def test_pairs_come_from_all_sources_and_are_the_same_each_time(data: Path) -> None:
@@ -50,10 +56,10 @@ def test_questions_that_are_measured_on_are_left_out(data: Path, tmp_path: Path)
 
 
 def test_no_fault_is_rewarded_and_no_merit_punished(weights: MiniWeights) -> None:
-    assert [feature.name for feature in weights.features] == list(FEATURES)
-    for feature in weights.features:
+    assert {feature.name for feature in weights.alone} <= FEATURES.keys()
+    for feature in (*weights.alone, *weights.among):
         assert feature.weight >= 0 if feature.name in mini.MERITS else feature.weight <= 0
-    assert any(feature.weight < 0 for feature in weights.features)
+    assert any(feature.weight < 0 for feature in weights.alone)
 
 
 def test_a_fit_beats_chance_on_unseen_questions(data: Path, weights: MiniWeights) -> None:
@@ -66,9 +72,13 @@ def test_a_fit_beats_chance_on_unseen_questions(data: Path, weights: MiniWeights
     assert sum(right) / len(right) > 0.7
 
 
-def test_the_fit_does_not_see_held_out_questions(data: Path, weights: MiniWeights) -> None:
-    pairs = mini.training_pairs(data)
-    assert mini.fit_weights([pair for pair in pairs if not held_out(pair.question)]) == weights
+def test_the_fit_does_not_see_held_out_questions(
+    data: Path, weights: MiniWeights, sampled: dict[str, list[Sampled]]
+) -> None:
+    pairs = [pair for pair in mini.training_pairs(data) if not held_out(pair.question)]
+    seen = {name: [one for one in some if not held_out(one.question)] for name, some in sampled.items()}
+    assert seen != sampled
+    assert mini.fit_weights(pairs, seen) == weights
 
 
 def test_pair_weights_take_the_length_out_of_a_kind() -> None:

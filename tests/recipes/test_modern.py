@@ -58,6 +58,32 @@ def test_what_took_long_is_kept(data: Path) -> None:
     assert scorer.asked == 1
 
 
+class Rank:
+    """Scores by the place among the traces that are scored together."""
+
+    joint = True
+    name, version = "rank", "1"
+
+    def score(self, question: Any, traces: Any) -> list[float]:
+        return [float(place) for place, _ in enumerate(traces)]
+
+
+def test_rewards_are_kept_by_scorer(data: Path) -> None:
+    read_set(data, "sums", Counting(), cache=data / "kept")
+    (question,) = read_set(data, "sums", Rank(), cache=data / "kept")
+    assert [one.score for one in question.candidates] == [0.0, 1.0, 2.0]
+
+
+def test_a_joint_scorer_scores_a_part_anew(data: Path) -> None:
+    (question,) = read_set(data, "sums", Rank())
+    part = question.part([0, 2])
+    assert [one.score for one in part.candidates] == [0.0, 1.0]
+    assert [one.score for one in part.part([1]).candidates] == [0.0]
+    assert part.part([1]).candidates[0].index == 2
+    (question,) = read_set(data, "sums", Counting())
+    assert [one.score for one in question.part([0, 2]).candidates] == [16.0, 8.0]
+
+
 def test_lines_of_single_traces_are_joined_by_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from pathlib import Path
 
+from me2sdk.train.perturb import strip_marks
+from recipes.modern import FREE_TEXT, SETS
 from recipes.sources import BIGBENCH_TASKS, CHAMP_FILE, PRMBENCH_KINDS, Solution
 
 NAMES = ("Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hal", "Ida", "Jon")
@@ -37,6 +40,24 @@ def solutions(count: int = 40) -> list[Solution]:
 def write(path: Path, rows: list[dict[str, object]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_modern(folder: Path) -> Path:
+    """Write the sets of answers of current models: five answers a question, of which three are right and agree."""
+    (folder / "modern").mkdir(parents=True, exist_ok=True)
+    for name in {**SETS, **FREE_TEXT}.values():
+        with gzip.open(folder / "modern" / f"{name}.jsonl.gz", "wt", encoding="utf-8") as lines:
+            for solution in solutions(12):
+                right = strip_marks("\n".join(solution.steps))
+                texts = [f"{right}\nThe answer is {solution.answer}.", right, f"Let us see. {right}"]
+                texts += [f"They have {draw} {THINGS[0]}, and 7 * {draw} = {7 * draw}" for draw in (17, 23)]
+                said = [
+                    {"text": text, "correct": place < 3, "model": f"m{place % 2}"}
+                    for place, text in enumerate(texts)
+                ]
+                row = {"question": f"{name}: {solution.question}", "candidates": said, "source": "made up"}
+                lines.write(json.dumps(row) + "\n")
+    return folder
 
 
 def write_data(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from me2sdk._choices import Dimension
-from me2sdk.scorers.mini import content_stems
+from me2sdk.scorers.mini import content_words
 from me2sdk.train.perturb.phrases import fill
 from me2sdk.train.perturb.swaps import swapped
 from me2sdk.train.perturb.text import Draft, Equation, Part, equations, lower, numbers, sentences
@@ -292,7 +292,7 @@ def _said_again(draft: Draft, text: str) -> str | None:
             return None
         start = draft.rng.randrange(len(found))
         text = " ".join(found[start : start + 2])
-    if len(content_stems(re.findall(r"[a-z]+", text.lower()))) < 4 and len(numbers(text)) < 2:
+    if len(content_words(re.findall(r"[a-z]+", text.lower()))) < 4 and len(numbers(text)) < 2:
         return None
     return _stopped(_LEADING.sub("", text))
 

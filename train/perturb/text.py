@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from me2sdk.scorers.mini import read_units
+from me2sdk.scorers.mini import read_equations
 from me2sdk.steps import split_steps
 from me2sdk.traces import last_answer
 from me2sdk.train.perturb import phrases as say
@@ -173,8 +173,8 @@ def equations(text: str) -> tuple[Equation, ...]:
     found = []
     for match in _EQUATION.finditer(text):
         plain = _WORDS_BETWEEN.sub("", match["left"]).replace("%", "")
-        units = read_units(f"{plain} = {match['value']}")
-        if len(units) == 1 and len(units[0].equations) == 1 and units[0].equations[0].holds:
+        read = read_equations(f"{plain} = {match['value']}")
+        if len(read) == 1 and read[0].holds:
             start, end = match.span("value")
             found.append(Equation(match["left"], match["value"], match.start(), start, end))
     return tuple(found)

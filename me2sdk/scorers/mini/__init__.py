@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from me2sdk.scorers.mini.arithmetic import read_units
-from me2sdk.scorers.mini.question import content_stems
+from me2sdk.scorers.mini.arithmetic import read_equations
+from me2sdk.scorers.mini.reading import content_words
 from me2sdk.scorers.mini.scorer import MiniScorer
 
 __all__ = [
     "MiniScorer",
-    "content_stems",
-    "read_units",
+    "content_words",
+    "read_equations",
 ]

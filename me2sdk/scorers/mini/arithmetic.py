@@ -1,4 +1,4 @@
-"""Reading a trace's sentences, numbers and equations, with a check of each equation that can be evaluated.
+"""Reading the equations of a text, with a check of each that can be evaluated.
 
 One pass of one regular expression cuts the text into tokens; everything else is a loop over tokens. Nothing
 is handed to ``eval``. What cannot be read for certain (variables, functions, lone operators) is left
@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 
-__all__ = ["Equation", "Unit", "evaluate", "number_key", "read_units", "word_number"]
+__all__ = ["Equation", "evaluate", "read_equations"]
 
 _MARKS = re.compile(r"<<[^<>\n]{0,200}>>")
 _ENUMERATION = re.compile(
@@ -23,13 +24,13 @@ _TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mbox|operatorname)\{([^{}]{0
 _SPACING = re.compile(r"\\(?:left|right|displaystyle|quad|qquad)(?![A-Za-z])|\\[,;!: ()\[\]]|\^\{?\\circ\}?")
 _TIMES = re.compile(r"\\(?:times|cdot)(?![A-Za-z])")
 _TOKEN = re.compile(
-    r"(?P<n>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-    r"|(?P<w>[^\W\d_]+(?:['’-][^\W\d_]+)*)"
-    r"|(?P<b>\n\s*|[.!?;][\"')\]*]{0,4}(?=\s|$))"
-    r"|(?P<o>[-+*/^%×÷·−–])"
-    r"|(?P<e>[=≈])"
-    r"|(?P<p>[()\[\]])"
-    r"|(?P<c>\\[A-Za-z]+|[_<>≤≥≠|!√∑∏{}&])"
+    r"(\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"|([^\W\d_]+(?:['’-][^\W\d_]+)*)"
+    r"|(\n\s*|[.!?;][\"')\]*]{0,4}(?=\s|$))"
+    r"|([-+*/^%×÷·−–])"
+    r"|([=≈])"
+    r"|([()\[\]])"
+    r"|(\\[A-Za-z]+|[_<>≤≥≠|!√∑∏{}&])"
 )
 _OPERATORS = {"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-"}
 _OPERATOR_WORDS = {"plus": "+", "minus": "-", "times": "*", "multiplied": "*", "divided": "/", "x": "*"}
@@ -38,35 +39,21 @@ _SKIPPED_WORDS = frozenset({"by", "to", "equal", "equals"})
 _UNITS_BETWEEN = 3  # words that may stand between a number and the operator that follows it: "3 red eggs + 4"
 _MAX_ITEMS = 48
 _MAX_DIGITS = 24
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
+# A number with an operator and a number after it, units of measure between them.
+_COMPUTED = re.compile(
+    r"[\d)}%](?![a-z])\s*(?:[a-z]{1,16}\s+){0,3}"
+    r"(?:[-+*/^×÷·−–x]|\\(?:times|cdot|div)|plus|minus|times|multiplied by|divided by|of)\s*[-($\\\d.]"
+    r"|frac|\d\("
 )
-_NUMBER_WORDS: dict[str, float] = {
-    **{word: float(value) for value, word in enumerate(_SMALL.split())},
-    "thirty": 30.0,
-    "forty": 40.0,
-    "fifty": 50.0,
-    "sixty": 60.0,
-    "seventy": 70.0,
-    "eighty": 80.0,
-    "ninety": 90.0,
-    "hundred": 100.0,
-    "thousand": 1000.0,
-    "dozen": 12.0,
-    "couple": 2.0,
-    **dict.fromkeys(("twice", "double", "doubled"), 2.0),
-    **dict.fromkeys(("triple", "thrice"), 3.0),
-    **dict.fromkeys(("third", "thirds"), 1 / 3),
-    **dict.fromkeys(("fourth", "fourths", "quarter"), 0.25),
-    **dict.fromkeys(("fifth", "fifths"), 0.2),
-    "half": 0.5,
-}
+_AROUND = 40
+_CACHED = 200  # characters of a text whose equations are remembered
+_KINDS = "?nwboepc"  # as the groups of _TOKEN stand
+_Token = tuple[str, str, int, int]  # kind, text in lower case, start, end
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "u": 3, "^": 4}
 Item = float | str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, frozen=True)
 class Equation:
     """One ``=`` with something computed on at least one of its sides.
 
@@ -78,38 +65,11 @@ class Equation:
         holds: False where the two sides differ by more than the rounding that is shown.
     """
 
-    operands: list[float]
+    operands: tuple[float, ...]
     operators: frozenset[str]
     value: float
     exact: float
     holds: bool
-
-
-@dataclass(slots=True)
-class Unit:
-    """One sentence or line of a trace.
-
-    Attributes:
-        words: its words, lower case, numbers left out.
-        numbers: its numbers in order; a percentage stands as it is written (20% is 20).
-        equations: its equations in order.
-        tokens: what it was read from: kind, text in lower case, start and end.
-    """
-
-    words: list[str] = field(default_factory=list)
-    numbers: list[float] = field(default_factory=list)
-    equations: list[Equation] = field(default_factory=list)
-    tokens: list[tuple[str, str, int, int]] = field(default_factory=list)
-
-
-def word_number(word: str) -> float | None:
-    """The value of a number word ("three", "half", "twice"), or None."""
-    return _NUMBER_WORDS.get(word)
-
-
-def number_key(value: float) -> float:
-    """``value`` rounded to five decimals, so that 0.1 + 0.2 and 0.3 are the same number."""
-    return round(value, 5)
 
 
 def _plain(text: str) -> str:
@@ -127,35 +87,37 @@ def _plain(text: str) -> str:
     return text.replace("$", "").replace("{,}", ",").replace("€", "").replace("£", "")
 
 
-def read_units(text: str) -> list[Unit]:
-    """Cut ``text`` at line and sentence ends and read the numbers and equations of each part.
+def read_equations(text: str) -> tuple[Equation, ...]:
+    """Read the equations of a text; none goes over the end of a sentence or a line. The cost is linear in the text."""
+    window = _window(text.lower())
+    return _read_cached(window) if len(window) <= _CACHED else _read(window)
 
-    Parts without a word or a number are left out. The cost is linear in the text.
-    """
-    units: list[Unit] = []
-    unit = Unit()
+
+def _window(text: str) -> str:
+    """The part of ``text`` that can hold equations: from a little before the first operator to after the last equals
+    sign. It is found by one search, and samples of one question have many of these in common."""
+    if not ("=" in text or "≈" in text or " equal" in text or " is " in text):
+        return ""
+    computed = _COMPUTED.search(text)
+    if computed is None:
+        return ""
+    start = text.rfind(" ", 0, max(0, computed.start() - _AROUND)) + 1
+    last = max(text.rfind("="), text.rfind("≈"), text.rfind(" equal"), text.rfind(" is "))
+    end = text.find(" ", last + _AROUND)
+    return text[start : end if end > computed.end() else None]
+
+
+def _read(text: str) -> tuple[Equation, ...]:
+    tokens: list[_Token] = []
     for match in _TOKEN.finditer(_plain(text)):
-        kind = match.lastgroup or ""
-        if kind == "b":
-            if unit.words or unit.numbers:
-                units.append(unit)
-                unit = Unit()
-            continue
-        raw = match[0]
+        kind, raw = _KINDS[match.lastindex or 0], match[0]
         if kind == "n" and len(raw) > _MAX_DIGITS:
             kind, raw = "c", "#"  # no quantity that anybody computes with
-        if kind == "w":
-            raw = raw.lower()
-            unit.words.append(raw)
-        elif kind == "n":
-            unit.numbers.append(_number(raw))
-        unit.tokens.append((kind, raw, match.start(), match.end()))
-    if unit.words or unit.numbers:
-        units.append(unit)
-    for unit in units:
-        if unit.numbers and any(kind == "e" or raw in _EQUAL_WORDS for kind, raw, _, _ in unit.tokens):
-            _Scanner(unit).run()
-    return units
+        tokens.append((kind, raw, match.start(), match.end()))
+    return tuple(_Scanner(tokens).run())
+
+
+_read_cached = lru_cache(maxsize=4096)(_read)
 
 
 def _number(raw: str) -> float:
@@ -165,31 +127,39 @@ def _number(raw: str) -> float:
 class _Segment:
     """One side of an equation while it is being read."""
 
-    __slots__ = ("decimals", "items", "percent", "symbolic")
+    __slots__ = ("compound", "decimals", "items", "percent", "symbolic")
 
     def __init__(self) -> None:
+        self.compound = False  # whether something is computed
         self.items: list[Item] = []
         self.decimals = 0
         self.percent = False
         self.symbolic = False
 
+    def compute(self, sign: str) -> None:
+        """Add an operator."""
+        self.items.append(sign)
+        self.compound = True
+
+    def take_back(self) -> None:
+        """Drop the operator that stands last."""
+        self.items.pop()
+        self.compound = any(item in "+-*/^" for item in self.items if isinstance(item, str))
+
     def ends_in_value(self) -> bool:
         return bool(self.items) and (isinstance(self.items[-1], float) or self.items[-1] == ")")
 
-    def compound(self) -> bool:
-        return any(item in "+-*/^" for item in self.items if isinstance(item, str))
-
 
 class _Scanner:
-    """Reads the equations of one unit, from left to right."""
+    """Reads equations from left to right."""
 
-    def __init__(self, unit: Unit) -> None:
-        self.unit = unit
-        self.tokens = unit.tokens
+    def __init__(self, tokens: list[_Token]) -> None:
+        self.found: list[Equation] = []
+        self.tokens = tokens
         self.chain: list[_Segment] = []
         self.segment = _Segment()
 
-    def run(self) -> None:
+    def run(self) -> list[Equation]:
         position = 0
         while position < len(self.tokens):
             kind, raw, _, _ = self.tokens[position]
@@ -204,10 +174,14 @@ class _Scanner:
                 self._equal()
             elif kind == "p":
                 self._parenthesis(position, "(" if raw in "([" else ")")
+            elif kind == "b":
+                self._close()
+                self.segment = _Segment()
             else:
                 self.segment.symbolic = True
             position += 1
         self._close()
+        return self.found
 
     def _glued(self, position: int) -> bool:
         """Whether the token stands against the one before it."""
@@ -240,7 +214,7 @@ class _Scanner:
             else:
                 segment.symbolic = True  # an operator whose left operand is no number
             return
-        segment.items.append(sign)
+        segment.compute(sign)
 
     def _equal(self) -> None:
         self.chain.append(self.segment)
@@ -250,7 +224,7 @@ class _Scanner:
         segment = self.segment
         if sign == "(" and segment.ends_in_value():
             if self._glued(position):
-                segment.items.append("*")
+                segment.compute("*")
             else:
                 self._close()
         elif sign == "(" and position and self._glued(position) and self.tokens[position - 1][0] == "w":
@@ -273,7 +247,7 @@ class _Scanner:
                 skip = 2 if following == "w" and self.tokens[position + 1][1] == "by" else 1
                 after = self._kind(position + skip)
                 if after == "n" or (after == "p" and self.tokens[position + skip][1] in "(["):
-                    segment.items.append(_OPERATOR_WORDS[raw])
+                    segment.compute(_OPERATOR_WORDS[raw])
                     return position + skip
             if raw in _EQUAL_WORDS:
                 skip = 1
@@ -282,11 +256,11 @@ class _Scanner:
                 ):
                     skip += 1
                 # "7 is 5" says nothing; "3 + 4 is 7" and "3 equals 5" do.
-                if self._kind(position + skip) == "n" and (segment.compound() or raw.startswith("equal")):
+                if self._kind(position + skip) == "n" and (segment.compound or raw.startswith("equal")):
                     self._equal()
                     return position + skip
             if raw == "of" and following == "n" and (segment.percent or "/" in segment.items):
-                segment.items.append("*")
+                segment.compute("*")
                 return position + 1
             ahead = position + 1
             while ahead - position < _UNITS_BETWEEN and self._kind(ahead) == "w":
@@ -298,7 +272,7 @@ class _Scanner:
             if self._kind(ahead - 1) == "w" and self.tokens[ahead - 1][1] in ("x", "times", "plus", "minus"):
                 return max(ahead - 1, position + 1)
         elif segment.items and segment.items[-1] == "/" and position and self.tokens[position - 1][1] == "/":
-            segment.items.pop()  # 3/hour: the slash belongs to the unit of measure
+            segment.take_back()  # 3/hour: the slash belongs to the unit of measure
             return position + 1
         elif segment.items and segment.items[-1] != "(":
             segment.symbolic = True  # an operator whose right operand is a word
@@ -321,20 +295,20 @@ class _Scanner:
     def _record(self, chain: list[_Segment]) -> None:
         values = [None if side.symbolic else evaluate(side.items) for side in chain]
         for left, right, a, b in zip(chain, chain[1:], values, values[1:], strict=False):
-            if a is None or b is None or not (left.compound() or right.compound()):
+            if a is None or b is None or not (left.compound or right.compound):
                 continue
-            computed = [side for side in (left, right) if side.compound()]
+            computed = [side for side in (left, right) if side.compound]
             operands = [item for side in computed for item in side.items if isinstance(item, float)]
             operators = frozenset(
                 item for side in computed for item in side.items if isinstance(item, str) and item in "+-*/^"
             )
-            self.unit.equations.append(
-                Equation(operands, operators, b, a if left.compound() else b, _same(left, right, a, b))
+            self.found.append(
+                Equation(tuple(operands), operators, b, a if left.compound else b, _same(left, right, a, b))
             )
 
 
 def _same(left: _Segment, right: _Segment, a: float, b: float) -> bool:
-    shown = [side.decimals for side in (left, right) if not side.compound()]
+    shown = [side.decimals for side in (left, right) if not side.compound]
     # A shown number may be cut or rounded at its last digit; whole numbers must be exact.
     slack = 10.0 ** -min(shown) if shown and min(shown) > 0 else 0.0
     pairs = [(a, b)]

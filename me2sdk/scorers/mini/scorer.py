@@ -1,4 +1,4 @@
-"""The bundled scorer: a Bradley-Terry model over features of the trace.
+"""The bundled scorer: a linear model over features of the trace and of the traces beside it.
 
 It is what ``TRMScorer("mini")`` runs: no torch, no network, loaded in milliseconds. ``data/mini_card.md``
 says what it was fitted on, how well it does, and where it fails; ``recipes.mini`` fits it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -16,14 +16,21 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from me2sdk.errors import ConfigurationError
-from me2sdk.schema import Scores, Trace
+from me2sdk.schema import Question, Scores, Trace
 from me2sdk.scorers.base import Questions, read_inputs
-from me2sdk.scorers.mini.features import FEATURES, clip, extract
-from me2sdk.scorers.text import prompt_text, trace_text
+from me2sdk.scorers.mini.features import FEATURES, clip, extract, read_trace
+from me2sdk.scorers.mini.question import read_question
+from me2sdk.scorers.mini.reading import Reading
+from me2sdk.scorers.mini.relative import RELATIVE, compare
+from me2sdk.scorers.text import answer_text, prompt_text
 
-__all__ = ["FeatureWeight", "MiniScorer", "MiniWeights"]
+__all__ = ["FEWEST", "FeatureWeight", "MiniScorer", "MiniWeights", "bundled_weights"]
+
+FEWEST = 3
+"""Traces of one question from which on they are compared: of two that differ, neither is the odd one out."""
 
 _CHARACTERS_A_TOKEN = 4
+_SHORT = 20_000  # characters of a trace that is remembered once it was read
 
 
 class FeatureWeight(BaseModel):
@@ -43,7 +50,8 @@ class MiniWeights(BaseModel):
     Attributes:
         name: name of the scorer.
         version: version of the weights. Rewards of two versions cannot be compared.
-        features: a weight for each of the features, in their order.
+        alone: weights for a trace that is scored alone or with one other, some of `FEATURES`.
+        among: weights for three traces and more of one question, some of `FEATURES` and of `RELATIVE`.
         provenance: what the weights were fitted on, and how.
     """
 
@@ -51,20 +59,23 @@ class MiniWeights(BaseModel):
 
     name: str
     version: str
-    features: tuple[FeatureWeight, ...]
+    alone: tuple[FeatureWeight, ...]
+    among: tuple[FeatureWeight, ...]
     provenance: dict[str, Any] = {}
 
 
 class MiniScorer:
-    """Rewards from features of the trace.
+    """Rewards from features of the trace, and from what it shares with the other traces of its question.
 
     A reward is a Bradley-Terry logit: ``1 / (1 + exp(b - a))`` is the probability that the trace with reward
-    ``a`` is better reasoned than the one with ``b``, both of the same question. Rewards of different
-    questions cannot be compared.
+    ``a`` is better than the one with ``b``, both of the same question and scored in one call. Rewards of different
+    questions, or of different calls, cannot be compared: from three traces of a question on they are also
+    compared with each other, and each reward depends on all of them.
 
     Attributes:
         name: name of the scorer.
         version: version of the weights.
+        joint: True; see `me2sdk.scorers.is_joint`.
 
     Example::
 
@@ -72,20 +83,25 @@ class MiniScorer:
         scorer.score("What is 3 + 4 * 2?", ["4 * 2 = 8, so 3 + 8 = 11.", "3 + 4 = 7, so 7 * 2 = 15."])
     """
 
+    joint = True
+
     def __init__(self, weights: MiniWeights) -> None:
         """Use ``weights`` instead of the bundled ones, for which there is `load`.
 
         Raises:
             ConfigurationError: the weights are for other features than this version of me2sdk computes.
         """
-        if [feature.name for feature in weights.features] != list(FEATURES):
+        unknown = {feature.name for feature in weights.alone} - FEATURES.keys()
+        unknown |= {feature.name for feature in weights.among} - FEATURES.keys() - RELATIVE.keys()
+        if unknown:
             raise ConfigurationError(
-                f"The weights of {weights.name} {weights.version} are for other features than this me2sdk computes. "
-                "Fit them again with python -m recipes.mini fit, or use the bundled ones: MiniScorer.load()."
+                f"The weights of {weights.name} {weights.version} are for features that this me2sdk does not compute: "
+                f"{', '.join(sorted(unknown))}. Fit them again with python -m recipes.mini fit, or use the bundled "
+                "ones: MiniScorer.load()."
             )
         self.name = weights.name
         self.version = weights.version
-        self._weights = weights.features
+        self._weights = weights
 
     @classmethod
     def load(cls) -> MiniScorer:
@@ -94,7 +110,7 @@ class MiniScorer:
         Raises:
             ConfigurationError: the installation lacks them or they are damaged.
         """
-        return cls(_bundled())
+        return cls(bundled_weights())
 
     def score(self, question: Questions, traces: Sequence[Trace | str]) -> Scores:
         """Score traces.
@@ -102,7 +118,8 @@ class MiniScorer:
         Args:
             question: what was asked: a string, a list of chat messages, None, or a list with one of these a
                 trace.
-            traces: the traces; a string is read with `Trace.from_text`.
+            traces: the traces; a string is read with `Trace.from_text`. Those of one question are compared with each
+                other, from three on.
 
         Returns:
             One finite reward per trace, higher is better. Of a trace with more than 200,000 characters the
@@ -112,40 +129,77 @@ class MiniScorer:
             ConfigurationError: the number of questions is not that of the traces.
             InvalidTraceError: a trace has no reasoning.
         """
-        rewards: list[float] = []
-        left_out: list[int] = []
-        for asked, trace in read_inputs(question, traces):
-            text = trace_text(trace)
-            rewards.append(math.fsum(self._contributions(prompt_text(asked), text).values()))
-            left_out.append(math.ceil(clip(text)[1] / _CHARACTERS_A_TOKEN))
-        return Scores(rewards, left_out)
+        read = [
+            (prompt_text(asked), answer_text(trace, "both")) for asked, trace in read_inputs(question, traces)
+        ]
+        rewards = [0.0] * len(read)
+        for asked, places in _by_question(read).items():
+            parts = self._contributions(asked, [read[place][1] for place in places])
+            for place, part in zip(places, parts, strict=True):
+                rewards[place] = math.fsum(part.values())
+        return Scores(rewards, [math.ceil(clip(text)[1] / _CHARACTERS_A_TOKEN) for _, text in read])
 
     async def ascore(self, question: Questions, traces: Sequence[Trace | str]) -> Scores:
         """`score`, in a thread of its own so that the event loop goes on."""
         return await asyncio.to_thread(self.score, question, traces)
 
-    def explain(self, question: Questions, trace: Trace | str) -> dict[str, float]:
+    def explain(
+        self, question: Question | None, trace: Trace | str, others: Sequence[Trace | str] = ()
+    ) -> dict[str, float]:
         """Say what a trace's reward is made of.
 
         Args:
             question: what was asked.
             trace: the trace.
+            others: the other traces that it was scored with.
 
         Returns:
             What each feature adds to the reward, the largest first; they add up to it. Zero stands for what
             is usual in the training data.
         """
-        asked, read = read_inputs(question, [trace])[0]
-        parts = self._contributions(prompt_text(asked), trace_text(read))
+        read = read_inputs(question, [trace, *others])
+        texts = [answer_text(one, "both") for _, one in read]
+        parts = self._contributions(prompt_text(read[0][0]), texts)[0]
         return dict(sorted(parts.items(), key=lambda part: -abs(part[1])))
 
-    def _contributions(self, question: str, trace: str) -> dict[str, float]:
-        values = extract(question, trace)
-        return {f.name: f.weight * (values[f.name] - f.mean) / f.scale for f in self._weights}
+    def _contributions(self, question: str, texts: Sequence[str]) -> list[dict[str, float]]:
+        """What each feature adds to the reward of each trace of a question."""
+        compared = len(texts) >= FEWEST
+        weights = self._weights.among if compared else self._weights.alone
+        read = [
+            _read_short(question, text) if len(text) <= _SHORT else _read(question, text) for text in texts
+        ]
+        values: list[Mapping[str, float]] = [own for _, own in read]
+        if compared:
+            beside = compare([reading for reading, _ in read], read_question(clip(question)[0]))
+            values = [{**own, **shared} for own, shared in zip(values, beside, strict=True)]
+        return [{f.name: f.weight * (own[f.name] - f.mean) / f.scale for f in weights} for own in values]
+
+
+def _read(question: str, text: str) -> tuple[Reading, dict[str, float]]:
+    reading = read_trace(text)
+    return reading, extract(question, reading)
+
+
+# As candidates come in, those that are there are scored again with each that is new.
+_read_short = lru_cache(maxsize=128)(_read)
+
+
+def _by_question(read: Sequence[tuple[str, str]]) -> dict[str, list[int]]:
+    """The places of the traces of each question."""
+    places: dict[str, list[int]] = {}
+    for place, (asked, _) in enumerate(read):
+        places.setdefault(asked, []).append(place)
+    return places
 
 
 @lru_cache(maxsize=1)
-def _bundled() -> MiniWeights:
+def bundled_weights() -> MiniWeights:
+    """The weights that come with me2sdk.
+
+    Raises:
+        ConfigurationError: the installation lacks them or they are damaged.
+    """
     try:
         text = resources.files("me2sdk").joinpath("data/mini.json").read_text(encoding="utf-8")
         return MiniWeights.model_validate_json(text)

@@ -3,12 +3,7 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
-from me2sdk.scorers.mini import read_units
-from me2sdk.scorers.mini.arithmetic import Equation, evaluate
-
-
-def equations(text: str) -> list[Equation]:
-    return [equation for unit in read_units(text) for equation in unit.equations]
+from me2sdk.scorers.mini.arithmetic import evaluate, read_equations as equations
 
 
 @pytest.mark.parametrize(
@@ -71,12 +66,12 @@ def test_wrong_equations_do_not(text: str) -> None:
     ],
 )
 def test_what_cannot_be_judged_is_left_alone(text: str) -> None:
-    assert equations(text) == []
+    assert equations(text) == ()
 
 
 def test_operands_operators_and_result() -> None:
     (equation,) = equations("She pays 2 * $3.50 + 1 = $8")
-    assert equation.operands == [2.0, 3.5, 1.0]
+    assert equation.operands == (2.0, 3.5, 1.0)
     assert equation.operators == {"*", "+"}
     assert (equation.value, equation.exact, equation.holds) == (8.0, 8.0, True)
 
@@ -87,16 +82,23 @@ def test_a_rounded_result_keeps_the_exact_one() -> None:
     assert equation.exact == pytest.approx(100 / 12)
 
 
-def test_units_are_lines_and_sentences() -> None:
-    units = read_units("1. First we add. Then 3.5 + 1 = 4.5 is left!\n\n2. Done")
-    assert [unit.words[0] for unit in units] == ["first", "then", "done"]
-    assert units[1].numbers == [3.5, 1.0, 4.5]
+def test_no_equation_goes_over_the_end_of_a_sentence_or_a_line() -> None:
+    assert [e.value for e in equations("First 3.5 + 1 = 4.5. Then 2\n+ 2 = 4, and 5 * 5 = 25!")] == [
+        4.5,
+        25.0,
+    ]
 
 
 def test_calculator_marks_do_not_count() -> None:
-    marked, plain = read_units("48/2 = <<48/2=24>>24 clips"), read_units("48/2 = 24 clips")
-    assert (marked[0].numbers, marked[0].words) == (plain[0].numbers, plain[0].words)
-    assert marked[0].equations == plain[0].equations
+    assert equations("48/2 = <<48/2=24>>24 clips") == equations("48/2 = 24 clips")
+
+
+def test_prose_around_an_equation_changes_nothing() -> None:
+    bare = equations("12 * 5 = 60")
+    assert (
+        equations(f"{'Now think of the hens. ' * 9}They lay 12 * 5 = 60 eggs{', which is a lot' * 9}.")
+        == bare
+    )
 
 
 @given(a=st.integers(-999, 999), b=st.integers(1, 999), sign=st.sampled_from("+-*"))
@@ -137,5 +139,5 @@ def test_evaluate(items: list[float | str], value: float | None) -> None:
 )
 def test_hostile_repetition_is_linear(text: str) -> None:
     start = time.process_time()
-    read_units(text * (300_000 // len(text)))
+    equations(text * (300_000 // len(text)))
     assert time.process_time() - start < 20

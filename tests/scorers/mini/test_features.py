@@ -3,7 +3,7 @@ import math
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from me2sdk.scorers.mini.features import FEATURES, MAX_CHARACTERS, clip, extract
+from me2sdk.scorers.mini.features import FEATURES, MAX_CHARACTERS, clip, extract, read_trace
 
 QUESTION = (
     "A farm has 12 red hens and 8 white hens. Each hen lays 5 eggs a week. The farmer eats 10 eggs and sells the "
@@ -19,33 +19,32 @@ GOOD = (
 @pytest.mark.parametrize(
     ("feature", "trace"),
     [
-        ("repeated_phrases", GOOD + "\nThey lay 20 * 5 = 100 eggs a week."),
-        ("repeated_equations", GOOD + "\nAgain, 20 * 5 = 100."),
-        ("idle_checks", GOOD + "\nLet me verify that this is the case."),
-        ("hedging", GOOD + "\nPerhaps it is so."),
-        ("filler", GOOD + "\nOkay, let's see."),
         ("equations", GOOD + "\nHe keeps 100 - 90 = 10 eggs."),
         ("wrong_equations", GOOD.replace("= 100", "= 110")),
-        ("operation_mismatch", GOOD.replace("The farm has 12 + 8", "In total the farm has 12 - 8")),
-        ("missing_operations", GOOD.replace("100 - 10 = 90", "90")),
         ("unsupported_operands", GOOD.replace("20 * 5 = 100", "20 * 57 = 1140")),
         ("unsupported_numbers", GOOD + "\nThere are 4711 foxes."),
         ("implied_numbers", GOOD.replace("12 + 8 = 20", "20")),
         ("unused_question_numbers", GOOD.replace("12 + 8 = 20", "20")),
-        ("reused_question_numbers", GOOD.replace("100 - 10", "100 - 5 - 5")),
         ("unused_results", GOOD.replace("100 - 10 = 90", "200 - 10 = 190")),
         ("used_before_computed", "\n".join(reversed(GOOD.split("\n")))),
-        ("negative_results", GOOD.replace("100 - 10 = 90", "10 - 100 = -90")),
-        ("relabelled_numbers", GOOD + "\nThere are 12 eggs."),
-        ("unlinked_units", GOOD + "\nBicycles were invented in Germany."),
-        ("late_novel_words", GOOD + "\nBicycles were invented in Germany."),
-        ("out_of_order", "\n".join(reversed(GOOD.split("\n")))),
-        ("consequence_first", "So t" + GOOD[1:]),
-        ("early_conclusion", "The answer is 90.\n" + GOOD),
-        ("question_coverage", GOOD + "\nThe rest of the red hens is white."),
-        ("answer_from_question", GOOD.replace("100 - 10 = 90", "100 - 90 = 10")),
-        ("answer_untidy", GOOD.replace("100 - 10 = 90", "100 / 7 = 14.29")),
-        ("answer_magnitude", GOOD.replace("100 - 10 = 90", "100 * 100 = 10000")),
+        ("repeated_phrases", GOOD + "\nThey lay 20 * 5 = 100 eggs a week."),
+        ("repeated_lines", GOOD + "\nThey lay 20 * 5 = 100 eggs a week."),
+        ("unlinked_sentences", GOOD + "\nBicycles were invented in Germany."),
+        ("contrast", GOOD + "\nHowever, he sells them."),
+        ("hedging", GOOD + "\nPerhaps it is so."),
+        ("checking", GOOD + "\nLet me verify that this is the case."),
+        ("mistakes", GOOD + "\nThat is wrong."),
+        ("late_mistakes", GOOD + "\nThat is wrong."),
+        ("restarts", GOOD + "\nLet us begin again."),
+        ("approximation", GOOD + "\nThat is about right."),
+        ("denial", GOOD + "\nThat cannot be."),
+        ("filler", GOOD + "\nOkay, let's see."),
+        ("several_answers", GOOD + "\nThe answer is 90.\nThe answer is 80."),
+        ("answer_stated", GOOD + "\nThe answer is 90."),
+        ("breaks_off", GOOD + "\nSo the farmer"),
+        ("untidy_answer", GOOD.replace("100 - 10 = 90", "100 / 7 = 14.29")),
+        ("after_last_number", GOOD + "\nAnd that is all there is to say."),
+        ("question_words", GOOD + "\nThe rest of the red hens is white."),
     ],
 )
 def test_a_feature_rises_with_what_it_is_named_after(feature: str, trace: str) -> None:
@@ -64,7 +63,7 @@ def test_a_good_trace_has_no_faults() -> None:
         "unsupported_operands",
         "unused_question_numbers",
         "unused_results",
-        "idle_checks",
+        "checking",
     )
     assert {name: values[name] for name in faults} == dict.fromkeys(faults, 0.0)
 
@@ -104,6 +103,15 @@ def test_any_text_gives_every_feature_a_finite_value(question: str, trace: str) 
 @given(st.text(alphabet="0123456789.,+-*/^()=%$ \neggs", max_size=300))
 def test_any_arithmetic_gives_finite_values(trace: str) -> None:
     assert all(math.isfinite(value) for value in extract(trace[:100], trace).values())
+
+
+def test_the_same_reading_gives_the_same_features() -> None:
+    assert extract(QUESTION, read_trace(GOOD)) == extract(QUESTION, GOOD)
+
+
+def test_of_one_stated_answer_there_are_not_several() -> None:
+    twice = GOOD + "\nThe answer is 90.\nSo the final answer is \\boxed{90}."
+    assert extract(QUESTION, twice)["several_answers"] == 0.0
 
 
 def test_clip_keeps_both_ends() -> None:

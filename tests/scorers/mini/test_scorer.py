@@ -9,6 +9,7 @@ import pytest
 
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Trace
+from me2sdk.scorers import is_joint
 from me2sdk.scorers.mini import MiniScorer
 from me2sdk.scorers.mini.scorer import MiniWeights
 
@@ -57,11 +58,33 @@ def test_length_alone_is_not_a_fault(scorer: MiniScorer) -> None:
     assert good > bad
 
 
-def test_each_trace_scores_as_it_does_alone(scorer: MiniScorer) -> None:
-    traces = [GOOD, "\n".join(STEPS[1:]), "90"]
+def test_of_two_traces_each_scores_as_it_does_alone(scorer: MiniScorer) -> None:
+    traces = [GOOD, "\n".join(STEPS[1:])]
     together = scorer.score(QUESTION, traces)
     assert list(together) == [scorer.score(QUESTION, [trace])[0] for trace in traces]
-    assert together.truncated == [0, 0, 0]
+    assert together.truncated == [0, 0]
+
+
+def test_from_three_traces_on_the_odd_one_out_falls(scorer: MiniScorer) -> None:
+    odd = "The farm has 12 * 8 = 96 hens.\nThey lay 96 * 5 = 480 eggs.\nHe can sell 480 - 10 = 470 eggs."
+    again = GOOD.replace("They lay", "In a week they lay")
+    alone = scorer.score(QUESTION, [GOOD, odd])
+    among = scorer.score(QUESTION, [GOOD, odd, again])
+    assert is_joint(scorer)
+    assert among[0] - among[1] > abs(alone[0] - alone[1])
+    assert scorer.score(QUESTION, [odd, GOOD, again])[0] == among[1]
+
+
+def test_traces_are_compared_within_their_question(scorer: MiniScorer) -> None:
+    other = "What is 3 + 4?"
+    mixed = scorer.score([QUESTION, other, QUESTION, other], [GOOD, "3 + 4 = 7", STEPS[0], "It is 8."])
+    assert [mixed[0], mixed[2]] == scorer.score(QUESTION, [GOOD, STEPS[0]])
+    assert [mixed[1], mixed[3]] == scorer.score(other, ["3 + 4 = 7", "It is 8."])
+
+
+def test_the_response_is_read_too(scorer: MiniScorer) -> None:
+    silent, said = (Trace(reasoning=GOOD, response=response) for response in (None, "The answer is 90."))
+    assert scorer.score(QUESTION, [said])[0] > scorer.score(QUESTION, [silent])[0]
 
 
 def test_forms_of_question_and_trace(scorer: MiniScorer) -> None:
@@ -69,9 +92,9 @@ def test_forms_of_question_and_trace(scorer: MiniScorer) -> None:
     messages = [{"role": "user", "content": QUESTION}]
     assert scorer.score(messages, [GOOD]) == plain
     assert scorer.score([QUESTION], [GOOD]) == plain
-    assert scorer.score(QUESTION, [Trace(reasoning=GOOD, response="90")]) == plain
+    assert scorer.score(QUESTION, [Trace(reasoning=GOOD, response=GOOD)]) == plain
     assert scorer.score(None, [Trace(reasoning=GOOD, question=QUESTION)]) == plain
-    assert scorer.score(QUESTION, [f"<think>{GOOD}</think>90"]) == plain
+    assert scorer.score(QUESTION, [f"<think>{GOOD}</think>{GOOD}"]) == plain
     assert math.isfinite(scorer.score(None, [GOOD])[0])
     assert scorer.score(QUESTION, []) == []
 
@@ -87,6 +110,9 @@ def test_explain_adds_up_to_the_reward(scorer: MiniScorer) -> None:
     assert parts["wrong_equations"] < scorer.explain(QUESTION, GOOD)["wrong_equations"]
     sizes = [abs(part) for part in parts.values()]
     assert sizes == sorted(sizes, reverse=True)
+    beside = scorer.explain(QUESTION, broken, [GOOD, GOOD])
+    assert math.fsum(beside.values()) == pytest.approx(scorer.score(QUESTION, [broken, GOOD, GOOD])[0])
+    assert beside["shared_results"] < scorer.explain(QUESTION, GOOD, [GOOD, broken])["shared_results"]
 
 
 def test_nothing_to_score_is_an_error(scorer: MiniScorer) -> None:
@@ -113,8 +139,8 @@ def test_lone_surrogates_are_scored(scorer: MiniScorer) -> None:
 def test_weights_for_other_features_are_refused(scorer: MiniScorer) -> None:
     text = resources.files("me2sdk").joinpath("data/mini.json").read_text(encoding="utf-8")
     weights = json.loads(text)
-    weights["features"].pop()
-    with pytest.raises(ConfigurationError, match=r"recipes\.mini fit"):
+    weights["among"][0]["name"] = "length"
+    with pytest.raises(ConfigurationError, match=r"length.*recipes\.mini fit"):
         MiniScorer(MiniWeights.model_validate(weights))
     assert (scorer.name, scorer.version) == ("mini", weights["version"])
 

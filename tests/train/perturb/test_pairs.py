@@ -9,11 +9,11 @@ from hypothesis import given, settings, strategies as st
 from me2sdk._choices import Dimension
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.schema import Trace
-from me2sdk.scorers.mini import read_units
+from me2sdk.scorers.mini import read_equations
 from me2sdk.train.data import Preference
 from me2sdk.train.perturb import KINDS, count_pairs, perturb_trace, perturb_traces, read_traces
 from me2sdk.train.perturb.phrases import GIVEN, SLOTS, fill
-from me2sdk.train.perturb.text import Draft, equations, stated
+from me2sdk.train.perturb.text import Draft, equations, numbers, stated
 
 NAMES = ("Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hal", "Ida", "Jon")
 THINGS = ("apples", "pens", "cards", "eggs", "coins", "books")
@@ -174,7 +174,7 @@ def test_a_check_is_made_once_and_then_again() -> None:
 
 
 def wrong(text: str) -> int:
-    return sum(not equation.holds for unit in read_units(text) for equation in unit.equations)
+    return sum(not equation.holds for equation in read_equations(text))
 
 
 def test_wrong_arithmetic_is_repaired() -> None:
@@ -182,7 +182,7 @@ def test_wrong_arithmetic_is_repaired() -> None:
         assert wrong(pair.chosen.reasoning) == 0
         assert isinstance(pair.question, str)
         asked, known, seen = (
-            {number for unit in read_units(text) for number in unit.numbers}
+            {float(number) for number in numbers(text)}
             for text in (pair.question, pair.chosen.reasoning, pair.rejected.reasoning)
         )
         assert (
