@@ -1,7 +1,8 @@
 """Draw the pictures of the documentation: ``python docs/pictures.py docs/pictures``.
 
-They show a real trace: one of the solutions of a CHAMP problem that ship with me2sdk (MIT licence, see
-me2sdk/data/README.md). Where its steps attach was marked by hand.
+Two show a real trace: one of the solutions of a CHAMP problem that ship with me2sdk (MIT licence, see
+me2sdk/data/README.md). Where its steps attach was marked by hand. The third is the example of the README, as the local
+rules annotate it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from me2sdk.dag.svg import svg
 PROBLEM, CANDIDATE = 38, 19  # in demo_champ.jsonl
 # Step 4 gives up the attempt of step 3, step 5 that of step 4; step 13 does not use what step 12 came to.
 BACKTRACKS = {4: 2, 5: 2, 13: 11}
+EXAMPLE = "Okay, so 12 × 13.\n\nSo 120 + 36 = 156.\n\nAlternatively, 13 × 13 - 13.\n\nSo the answer is \\boxed{156}."
 
 # The colours of `dag.to_html()`, for light and for dark pages.
 STYLE = """
@@ -78,6 +80,9 @@ def main(folder: Path) -> None:
     (folder / "steps.svg").write_text(picture(dag, "The 17 steps of a trace as a DAG"), "utf-8")
     (folder / "super_nodes.svg").write_text(
         picture(dag.collapse(), "The same trace as 6 super-nodes"), "utf-8"
+    )
+    (folder / "branch.svg").write_text(
+        picture(parse_dag(EXAMPLE), "Four steps as a DAG, the third of which goes back to the first"), "utf-8"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import tempfile
 import webbrowser
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -27,13 +30,15 @@ from me2sdk.cli.options import (
     Repeats,
     Structure,
 )
+from me2sdk.cli.tree import dag_tree
 
 if TYPE_CHECKING:
     from me2sdk.cost import Verb
     from me2sdk.dag import ReasoningDAG
     from me2sdk.llm import LLM
 
-Format = Literal["json", "mermaid", "dot", "graphml", "html"]
+Format = Literal["tree", "json", "mermaid", "dot", "graphml", "html"]
+_TREE_WIDTH = 160  # columns of a tree that is written to a file
 TraceFile = Annotated[str, typer.Argument(help="Text of one completion, or - for standard input.")]
 Judges = Annotated[list[str], typer.Option("--model", help="LiteLLM model that judges.")]
 
@@ -44,7 +49,10 @@ def dag(
         list[str] | None, typer.Option(help="LiteLLM model that annotates; without one, local rules do.")
     ] = None,
     question: Question = None,
-    format: Annotated[Format, typer.Option("--format", help="What to print.")] = "json",
+    format: Annotated[
+        Format | None,
+        typer.Option("--format", help="What to print. Default: a tree on a terminal, else JSON."),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
     open_page: Annotated[
         bool, typer.Option("--open", help="Draw it and open the page in a browser.")
@@ -60,15 +68,18 @@ def dag(
     budget_tokens: BudgetTokens = None,
     cache: Cache = False,
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
-    """Parse a trace into a DAG of its steps."""
+    """Parse a trace into a DAG of its steps, and draw it."""
     from me2sdk.annotate import parse_dag
     from me2sdk.schema import Trace
 
     trace = Trace.from_text(read_text(file), question)
     if model:
         llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache)
-        announce_cost("parse_dag", trace, llm, dry_run=dry_run, samples=samples, window=window)
+        announce_cost(
+            "parse_dag", trace, llm, dry_run=dry_run, as_json=as_json, samples=samples, window=window
+        )
         with spinner("annotating", llm):
             parsed = parse_dag(trace, model=llm, samples=samples, window=window)
         note(format_usage(parsed.usage))
@@ -80,21 +91,33 @@ def dag(
     for error in parsed.errors:
         fail(f"step {error.step}: {error.message}")
     parsed = parsed.collapse() if collapse else parsed
-    text = _formatted(parsed, "html" if open_page else format)
+    default: Format = "tree" if output is None and _on_terminal() else "json"
+    wanted: Format = "html" if open_page else "json" if as_json else format or default
     if open_page and output is None:
         output = Path(tempfile.mkdtemp(prefix="me2-")) / "dag.html"
-    if output is None:
-        emit(text)
-    else:
-        output.write_text(text, "utf-8")
+    if output is not None:
+        output.write_text(_formatted(parsed, wanted), "utf-8")
         note(f"wrote {output}")
+    elif wanted == "tree":
+        out().print(dag_tree(parsed))  # as wide as the terminal
+    else:
+        emit(_formatted(parsed, wanted))
     if open_page and output is not None:
         webbrowser.open(output.resolve().as_uri())
     if parsed.errors:
         raise typer.Exit(PARTIAL)
 
 
+def _on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
 def _formatted(parsed: ReasoningDAG, format: Format) -> str:
+    if format == "tree":
+        console = Console(file=io.StringIO(), width=_TREE_WIDTH)
+        with console.capture() as drawn:
+            console.print(dag_tree(parsed))
+        return drawn.get().rstrip("\n")
     writers = {
         "json": parsed.to_json,
         "mermaid": parsed.to_mermaid,

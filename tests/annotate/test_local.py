@@ -59,6 +59,13 @@ def test_continues(step: str) -> None:
     assert annotate(step, *BEFORE).action == "continue"
 
 
+def test_the_example_of_the_readme_branches() -> None:
+    trace = "Okay, so 12 × 13.\n\nSo 120 + 36 = 156.\n\nAlternatively, 13 × 13 - 13.\n\nSo the answer is \\boxed{156}."
+    dag = parse_dag(trace)
+    assert [node.parents for node in dag.nodes] == [(), (0,), (0,), (2,)]
+    assert dag.dominant_path() == (0, 2, 3)
+
+
 def test_a_backtrack_returns_to_the_nearest_earlier_step() -> None:
     assert annotate("Alternatively, perhaps use vectors.", *BEFORE).parents == (1,)
 

@@ -39,7 +39,7 @@ def test_reads_traces_texts_and_steps() -> None:
     dag = parse_dag(trace)
     assert "".join(node.text + node.separator for node in dag.nodes) == TEXT
     assert [node.action for node in dag.nodes] == ["root", "continue", "backtrack", "continue"]
-    assert (dag.question, dag.annotator, dag.errors) == ("What?", "local 1", ())
+    assert (dag.question, dag.annotator, dag.errors) == ("What?", "local 2", ())
     assert dag.usage.calls == 0
     assert parse_dag(f"<think>{TEXT}</think>It is 4.", question="What?") == dag
     assert parse_dag(split_steps(trace), question="What?") == dag

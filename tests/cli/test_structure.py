@@ -40,6 +40,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("format", "word"),
     [
+        ("tree", "\n3 back to 1: Alternatively"),
         ("json", '"version":1'),
         ("mermaid", "flowchart"),
         ("dot", "digraph"),
@@ -51,6 +52,21 @@ def test_dag_formats(me2: Me2, files: tuple[str, str], format: str, word: str) -
     done = me2("dag", files[0], "--format", format)
     assert done.code == 0
     assert word in done.out
+
+
+def test_dag_draws_a_tree_on_a_terminal_and_prints_json_elsewhere(
+    me2: Me2, files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ReasoningDAG.from_json(me2("dag", files[0]).out)
+    monkeypatch.setattr("me2sdk.cli.structure._on_terminal", lambda: True)
+    assert me2("dag", files[0]).out.startswith("0 Okay, so 2 + 2.")
+    assert ReasoningDAG.from_json(me2("dag", files[0], "--json").out)
+    assert me2("dag", files[0], "--format", "mermaid").out.startswith("flowchart")
+    target = tmp_path / "tree.txt"
+    assert me2("dag", files[0], "--format", "tree", "--output", str(target)).code == 0
+    assert target.read_text().startswith("0 Okay, so 2 + 2.")
+    assert me2("dag", files[0], "--output", str(target)).code == 0
+    assert ReasoningDAG.from_json(target.read_text())
 
 
 def test_dag_from_stdin_collapsed_to_a_file(me2: Me2, tmp_path: Path) -> None:

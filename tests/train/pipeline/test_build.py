@@ -61,7 +61,7 @@ def test_each_label_says_where_it_comes_from(undisturbed: tuple[DataConfig, Buil
     for side, trace in (("chosen", pair.chosen), ("rejected", pair.rejected)):
         assert told[side]["model"] in ("openai/one", "openai/two")
         assert f"says {told[side]['model'].removeprefix('openai/')} " in trace.reasoning
-        assert (told[side]["annotator"], told[side]["verified_by"]) == ("local 1", "text")
+        assert (told[side]["annotator"], told[side]["verified_by"]) == ("local 2", "text")
     assert set(told["dimensions"].values()) == {"chosen"}
     assert told["judge"] == ["openai/judge"]
     assert told["prompts"]["aggregate"] >= 1
