@@ -1,4 +1,4 @@
-"""A scorer of me2sdk as its_hub's outcome reward model, for its `BestOfN` and other algorithms.
+"""Scorers of me2sdk as its_hub's reward models: any one for its `BestOfN`, a `PRMScorer` for its step-by-step searches.
 
 ::
 
@@ -6,27 +6,32 @@
 
     lm = OpenAICompatibleLanguageModel("http://localhost:8000/v1", api_key="…", model_name="…")
     BestOfN(OutcomeRewardModel("mini")).infer(lm, "What is 12 * 13?", budget=8)
+
+    steps = StepGeneration(max_steps=32, step_token="\n\n", stop_token="\\boxed")
+    prm = ProcessRewardModel("Qwen/Qwen2.5-Math-PRM-7B")
+    ParticleFiltering(steps, prm).infer(lm, "What is 12 * 13?", budget=8)
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 from typing import Any
 
 from me2sdk._sync import run_sync
 from me2sdk.adapters._shared import aorder
 from me2sdk.errors import ConfigurationError, InvalidTraceError
-from me2sdk.schema import Message
-from me2sdk.scorers import Scorer
+from me2sdk.schema import Message, Trace
+from me2sdk.scorers import PRMScorer, Scorer, open_scorer, score_each
 
 try:
-    from its_hub import AbstractOrchestrator, AbstractOutcomeRewardModel
+    from its_hub import AbstractOrchestrator, AbstractOutcomeRewardModel, AbstractProcessRewardModel
     from its_hub.api import ChatMessage, ChatMessages
 except ImportError as error:
     raise ImportError('me2sdk.adapters.its_hub needs its_hub. Run: pip install "me2sdk[its-hub]"') from error
 
-__all__ = ["OutcomeRewardModel"]
+__all__ = ["OutcomeRewardModel", "ProcessRewardModel"]
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +92,78 @@ class OutcomeRewardModel(AbstractOutcomeRewardModel):  # type: ignore[misc]
                 else:
                     scores[group[index]] = candidate.score
         return scores if batch else scores[0]
+
+
+class ProcessRewardModel(AbstractProcessRewardModel):  # type: ignore[misc]
+    """Says how likely all is well so far in solutions that are still being written.
+
+    For its_hub's `BeamSearch`, `ParticleFiltering` and `ParticleGibbs`. The whole solution so far is read at each step,
+    and its steps are found in it again: let `StepGeneration` end steps where the model does, at blank lines
+    (``step_token="\\n\\n"``), or at line breaks for Skywork's.
+
+    Args:
+        scorer: a `PRMScorer`, or the folder or hub name of a process reward model. Its ``reduction`` says what becomes
+            of the steps' probabilities.
+
+    Raises:
+        ConfigurationError: it is another scorer.
+    """
+
+    def __init__(self, scorer: str | PRMScorer) -> None:
+        opened = open_scorer(scorer)
+        if not isinstance(opened, PRMScorer):
+            raise ConfigurationError(
+                f"{scorer if isinstance(scorer, str) else type(scorer).__name__} is no process reward model, whose "
+                'probabilities its_hub searches by. Pass a PRMScorer, or "prm:" and a folder or hub name; '
+                "OutcomeRewardModel takes any scorer."
+            )
+        self._scorer = opened
+
+    def score(self, prompt_or_messages: Any, steps: str | list[str]) -> list[float] | float:
+        """`ascore` without ``await``; also works while an event loop is running."""
+        return run_sync(self.ascore(prompt_or_messages, steps))
+
+    async def ascore(self, prompt_or_messages: Any, steps: str | list[str]) -> list[float] | float:
+        """Score solutions, finished or not.
+
+        Args:
+            prompt_or_messages: the question: a text, a list of `ChatMessage`, or a `ChatMessages`.
+            steps: a solution so far, or a list of them; its_hub calls them steps.
+
+        Returns:
+            The probability of the solution, or a list with one per solution. A solution that is empty or could not be
+            scored gets 0, so that a search gives it up, and a warning in the log.
+
+        Raises:
+            ScoringError: no solution could be scored.
+            ConfigurationError: the model cannot be loaded.
+        """
+        texts = [steps] if isinstance(steps, str) else list(steps)
+        places = [place for place, text in enumerate(texts) if text.strip()]
+        scored = await score_each(
+            self._scorer,
+            _question(prompt_or_messages),
+            [Trace.from_text(texts[place]) for place in places],
+            fatal=(ConfigurationError,),
+        )
+        found = [0.0] * len(texts)
+        for place, one in zip(places, scored, strict=True):
+            if one.score is not None:
+                found[place] = math.exp(one.score) if self._scorer.reduction == "product" else one.score
+        errors = [one.error for one in scored if one.error is not None]
+        if errors and len(errors) == len(scored):
+            raise errors[0]
+        if lost := len(texts) - len(scored) + len(errors):
+            _log.warning("%d of %d solutions could not be scored and count as 0.", lost, len(texts))
+        return found[0] if isinstance(steps, str) else found
+
+
+def _question(prompt_or_messages: Any) -> str | list[Message]:
+    """What was asked, as our scorers read it."""
+    messages = ChatMessages.from_prompt_or_messages(prompt_or_messages)
+    if messages.is_string:
+        return str(messages.to_prompt())
+    return [{"content": None, **turn.to_dict()} for turn in messages.to_chat_messages()]
 
 
 def _read(conversation: Any) -> list[Message]:

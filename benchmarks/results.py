@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import bon_tables
 from report import table
 
 HERE = Path(__file__).resolve().parent
@@ -27,16 +28,17 @@ TITLES = {
     "judge_cost": "judge_pair and rank_traces: calls and wall time",
     "verify": "Checks of answers, and votes",
     "llm_calls": "Calls and tokens: defaults, savings, and what was estimated",
+    "scorer_speed": "Speed of each scorer",
     "scorers": "Reward models in each precision, on a CPU",
     "scoring": "TRMScorer beside other ways to score the traces of a question, on a CPU",
     "gpu": "TRMScorer on a GPU, with the shapes of Llama-3.1-8B and random weights",
     "startup": "How long a user waits for the first thing, and the memory it takes",
 }
 NOTES = {
-    "bon": "Curves: [GSM8K](bon_gsm8k.png), [CHAMP](bon_champ.png), [Game of 24](bon_game24.png), "
-    "[MATH](bon_simplerl.png); all numbers in [bon.csv](bon.csv). Measured before ties of a "
-    "vote went by reward and weights of a weighted vote became ranks: its vote rows take the first of tied answers, "
-    "and sums of sigmoid(reward). What votes get now stands under 'The decision', older sets.",
+    "bon": "Up to four draws of a question share no candidate, and a scorer sees those of one draw alone. `vote` "
+    "shares ties; `auto` is what `rerank` takes by default. Grades of trick questions lie between 0 and 1, all else is "
+    "right or wrong; missing premise asks whether an answer says that a premise is missing. mini is measured on each "
+    "set of current models with weights that were fitted on the others; the few weights of `auto` were fitted on them.",
     "grpo": "16 of the 32 steps that the command takes an arm, and one seed: differences in accuracy are "
     "noise. Curves: [grpo.png](grpo.png), all numbers in [grpo.csv](grpo.csv).",
     "demo": "Candidates stand in the order of a hash, and so do questions where they are a part of a set.",
@@ -63,6 +65,8 @@ NOTES = {
     "slower than its matrix products.",
     "startup": "Above `python`, the imports that stand beside are those that cannot be avoided. Peaks of 35 MiB "
     "are that of the process which starts the others.",
+    "scorer_speed": "What confidence takes is reading the log-probabilities; what judges and the remote scorer take is "
+    "this side's share. Other work ran on the machine, so read speeds as orders of magnitude.",
     "scorers": "SmolLM2-135M with a random head: agreement and memory mean something, the scores do not. Other work "
     "ran on the machine, so read speeds as orders of magnitude.",
 }
@@ -112,6 +116,26 @@ def mini(report: dict[str, Any]) -> str:
     )
 
 
+def bon(report: dict[str, Any]) -> str:
+    """What choosing without a scorer gets, and what each scorer adds to it."""
+    runs = [
+        f"{name}{' ' + run['version'] if run['version'] else ''}: `{run['command']}` · {run['date']}"
+        for name, run in report["runs"].items()
+    ]
+    return "\n\n".join(
+        [
+            "Share of questions answered right, in %; the second row of a set is over draws whose candidates differ:",
+            table(bon_tables.baselines(report)),
+            "Scorers, in % and points. Gains are paired, on the same draws. `pairs`: a right candidate before a wrong "
+            "one of the same draw, chance is 50; `within a model`: the same among the answers of one model to one "
+            "question; `with length`: rank correlation of reward and length in a draw, times 100, then that of right "
+            "candidates alone; `cut, failed`: candidates that did not fit, and that were not scored.",
+            table(bon_tables.scorers(report)),
+            *runs,
+        ]
+    )
+
+
 def main() -> None:
     parts = [
         "# Results",
@@ -126,7 +150,8 @@ def main() -> None:
         note = f"{report['note']}. " if "note" in report else ""
         parts += [f"## {title}", f"`{report['command']}` · {report['machine']} · {report['date']}"]
         parts.append(note + NOTES.get(name, ""))
-        parts.append(mini(report) if name == "mini" else table(report["rows"]))
+        shown = {"mini": mini, "bon": bon}.get(name)
+        parts.append(shown(report) if shown else table(report["rows"]))
         for title, rows in MORE.get(name, {}).items():
             parts += [f"{title}:", table(report[rows])]
         if name == "llm_door":

@@ -5,7 +5,8 @@
 DIR holds ``modern/``. One example is one question with some of its candidates: the features of its leading answer, and
 whether the candidate that ``select="auto"`` takes is right. Rewards are those of "mini", for each set with weights that
 were fitted on the other sets. Every set counts the same, and in a set every number of candidates. In every second
-example rewards are left out, since they may be. ``benchmarks/decision.py`` measures it on sets that it was not fitted on.
+example rewards are left out, since they may be. ``benchmarks/decision.py`` measures it on sets that it was not fitted
+on.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from me2sdk.scorers.mini.relative import RELATIVE
 from me2sdk.scorers.mini.scorer import FeatureWeight, MiniWeights
 from me2sdk.train.data import question_key
 from recipes import damage, mini_report
-from recipes.mini_among import SOURCES, Sampled, fit_among, read_sampled
+from recipes.mini_among import SHARE, SOURCES, Sampled, fit_among, read_sampled
 from recipes.sources import (
     Pair,
     held_out,
@@ -148,10 +148,14 @@ def pair_weights(pairs: Sequence[Pair], sources: Mapping[str, float] = SOURCE_WE
 
 
 def solve(
-    differences: Floats, weights: Floats, penalty: float, names: Sequence[str] = tuple(FEATURES)
+    differences: Floats,
+    weights: Floats,
+    penalty: float,
+    names: Sequence[str] = tuple(FEATURES),
+    given: Floats | float = 0.0,
 ) -> Floats:
     """The ridge Bradley-Terry weights under the sign constraints, for differences (better minus worse) of the features
-    ``names``."""
+    ``names``, on top of the differences of rewards that are given."""
     try:
         from scipy.optimize import minimize
     except ImportError:
@@ -160,7 +164,7 @@ def solve(
     share = weights / weights.sum()
 
     def loss(theta: Floats) -> tuple[float, Floats]:
-        margins = differences @ theta
+        margins = differences @ theta + given
         value = share @ np.logaddexp(0.0, -margins) + penalty * theta @ theta
         slope = -(share / (1.0 + np.exp(margins))) @ differences + 2.0 * penalty * theta
         return float(value), slope
@@ -198,18 +202,18 @@ def fit_weights(pairs: Sequence[Pair], sampled: Mapping[str, Sequence[Sampled]])
         losses[penalty] = float(np.mean(folds))
     best = min(losses, key=losses.__getitem__)
     theta = solve(design.differences, design.weights, best)
-    among, counts = fit_among(sampled)
+    alone = tuple(
+        FeatureWeight(name=name, weight=round(float(w), 5), mean=round(float(m), 5), scale=round(float(s), 5))
+        for name, w, m, s in zip(FEATURES, theta, design.mean, design.scale, strict=True)
+        if abs(w) > 1e-4
+    )
+    among, counts = fit_among(sampled, alone)
     return MiniWeights(
         name="mini",
         version=VERSION,
-        alone=tuple(
-            FeatureWeight(
-                name=name, weight=round(float(w), 5), mean=round(float(m), 5), scale=round(float(s), 5)
-            )
-            for name, w, m, s in zip(FEATURES, theta, design.mean, design.scale, strict=True)
-            if abs(w) > 1e-4
-        ),
+        alone=alone,
         among=among,
+        share=SHARE,
         provenance={
             "method": "Bradley-Terry on feature differences, ridge penalty, signs held",
             "penalty": best,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from me2sdk.schema import Trace
-from me2sdk.scorers.mini.features import extract, read_trace
+from me2sdk.scorers.mini.features import FEATURES, extract, read_trace
 from me2sdk.scorers.mini.question import read_question
 from me2sdk.scorers.mini.relative import RELATIVE, compare
 from me2sdk.scorers.mini.scorer import FEWEST, FeatureWeight, MiniScorer, MiniWeights
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["AMONG", "SET_WEIGHTS", "SOURCES", "Sampled", "fit_among", "read_sampled", "without_each"]
+__all__ = ["AMONG", "SET_WEIGHTS", "SHARE", "SOURCES", "Sampled", "fit_among", "read_sampled", "without_each"]
 
 AMONG = (
     *RELATIVE,
@@ -59,6 +59,10 @@ SOURCES = {
     "trick questions": "18 models (cpldcpu/MisguidedAttention, CC0)",
 }
 PENALTY = 2e-3
+SHARE = 0.1
+"""How much of the reward that a trace has alone is part of its reward among others. With more of it, faults of
+arithmetic count more (Game of 24, older models), and what traces share counts less (MATH level 5, long traces)."""
+
 MIN_SCALE = 0.02
 MOST_PAIRS = 12
 """Pairs of one question that are drawn."""
@@ -75,11 +79,13 @@ class Sampled:
     Attributes:
         question: what was asked.
         features: in the order of `AMONG`; twice, of all candidates and of some of them.
+        own: all features of these that do not depend on the others, in the order of `FEATURES`.
         grades: the grades of these, 1 right and 0 wrong.
     """
 
     question: str
     features: tuple[Floats, ...]
+    own: tuple[Floats, ...]
     grades: tuple[tuple[float, ...], ...]
 
 
@@ -105,17 +111,24 @@ def _sampled(question: str, candidates: Sequence[Mapping[str, object]]) -> Sampl
     readings = {place: read_trace(texts[place]) for place in places}
     own = {place: extract(question, reading) for place, reading in readings.items()}
     few = sorted(random.Random(question).sample(places, min(FEW, len(places))))
-    features, chosen = [], []
+    features, alone, chosen = [], [], []
     for part in (places, few):
         beside = compare([readings[place] for place in part], read_question(question))
         values = [{**own[place], **shared} for place, shared in zip(part, beside, strict=True)]
         features.append(np.array([[one[name] for name in AMONG] for one in values]))
+        alone.append(np.array([[own[place][name] for name in FEATURES] for place in part]))
         chosen.append(tuple(grades[place] for place in part))
-    return Sampled(question, tuple(features), tuple(chosen))
+    return Sampled(question, tuple(features), tuple(alone), tuple(chosen))
 
 
-def fit_among(sampled: Mapping[str, Sequence[Sampled]]) -> tuple[tuple[FeatureWeight, ...], dict[str, int]]:
+def fit_among(
+    sampled: Mapping[str, Sequence[Sampled]], alone: Sequence[FeatureWeight]
+) -> tuple[tuple[FeatureWeight, ...], dict[str, int]]:
     """Fit the weights; held-out questions are left out here.
+
+    Args:
+        sampled: the questions of each set.
+        alone: the weights for a trace alone, `SHARE` of whose reward is part of the reward.
 
     Returns:
         The weights, and the number of pairs of each set.
@@ -125,31 +138,30 @@ def fit_among(sampled: Mapping[str, Sequence[Sampled]]) -> tuple[tuple[FeatureWe
     seen = {name: [one for one in sets if not held_out(one.question)] for name, sets in sampled.items()}
     rows = np.concatenate([part for sets in seen.values() for one in sets for part in one.features])
     mean, scale = rows.mean(axis=0), np.maximum(rows.std(axis=0), MIN_SCALE)
-    differences = {name: _differences(sets) for name, sets in seen.items()}
-    counts = {name: len(pairs) for name, pairs in differences.items() if len(pairs)}
+    by_name = {one.name: one.weight / one.scale for one in alone}
+    own = SHARE * np.array([by_name.get(name, 0.0) for name in FEATURES])
+    pairs = {name: _differences(sets, own) for name, sets in seen.items()}
+    counts = {name: len(given) for name, (_, given) in pairs.items() if len(given)}
     weights = np.concatenate([np.full(count, SET_WEIGHTS[name] / count) for name, count in counts.items()])
-    theta = solve(
-        np.concatenate([differences[name] for name in counts]) / scale,
-        weights / weights.sum(),
-        PENALTY,
-        AMONG,
-    )
+    differences, given = (np.concatenate([pairs[name][which] for name in counts]) for which in (0, 1))
+    theta = solve(differences / scale, weights, PENALTY, AMONG, given)
     return tuple(
         FeatureWeight(name=name, weight=round(float(w), 5), mean=round(float(m), 5), scale=round(float(s), 5))
         for name, w, m, s in zip(AMONG, theta, mean, scale, strict=True)
     ), counts
 
 
-def _differences(sets: Sequence[Sampled]) -> Floats:
-    """Right less wrong, for pairs of each question."""
-    rows = []
+def _differences(sets: Sequence[Sampled], own: Floats) -> tuple[Floats, Floats]:
+    """Right less wrong, for pairs of each question: the features, and what the rewards alone already give."""
+    rows, given = [], []
     for one in sets:
-        for features, grades in zip(one.features, one.grades, strict=True):
+        for features, alone, grades in zip(one.features, one.own, one.grades, strict=True):
             pairs = [(a, b) for a, x in enumerate(grades) for b, y in enumerate(grades) if x - y > BETTER_BY]
             draw = random.Random(one.question)
             for a, b in draw.sample(pairs, min(MOST_PAIRS, len(pairs))):
                 rows.append(features[a] - features[b])
-    return np.array(rows).reshape(-1, len(AMONG))
+                given.append(own @ (alone[a] - alone[b]))
+    return np.array(rows).reshape(-1, len(AMONG)), np.array(given)
 
 
 def without_each(data: Path, weights: MiniWeights, cache: Path | None = None) -> dict[str, MiniScorer]:
@@ -172,7 +184,9 @@ def without_each(data: Path, weights: MiniWeights, cache: Path | None = None) ->
         weights.model_copy(
             update={
                 "version": f"{weights.version} without {name}",
-                "among": fit_among({other: sets for other, sets in sampled.items() if other != name})[0],
+                "among": fit_among(
+                    {other: sets for other, sets in sampled.items() if other != name}, weights.alone
+                )[0],
             }
         )
         for name in names

@@ -17,6 +17,7 @@ SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 # Seconds that an example may take here, where other work runs beside it; 60 for the others.
 SLOW = {"train_a_small_trm": 240}
 NEEDS = {
+    "chat_reward_model": "torch transformers",
     "dspy_best_of_n": "dspy",
     "grpo_gated_reward": "math_verify",
     "inspect_best_of_n": "inspect_ai",

@@ -79,7 +79,7 @@ def test_no_page_names_a_file_of_another_machine(site: Path) -> None:
 def test_files_outside_the_folder_docs_are_there_and_linked(site: Path) -> None:
     shown = (site / "repository/benchmarks/RESULTS/index.html").read_text("utf-8")
     assert "Best-of-N of scorers" in shown
-    assert (site / "repository/benchmarks/bon_gsm8k.png").is_file()
+    assert (site / "repository/benchmarks/grpo.png").is_file()
     assert (site / "repository/examples/rerank_outputs.py").is_file()
     assert 'href="../repository/benchmarks/RESULTS/"' in (site / "concepts/index.html").read_text("utf-8")
 

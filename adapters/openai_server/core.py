@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +13,17 @@ from me2sdk.adapters.openai_server.limits import RequestLimiter
 from me2sdk.adapters.openai_server.metrics import Metrics
 from me2sdk.llm import LLM
 from me2sdk.schema import Scores, Trace
-from me2sdk.scorers import Questions, Scorer, ask_scorer, load_scorer, open_scorer
+from me2sdk.scorers import (
+    Questions,
+    Scorer,
+    alone_scorer,
+    ask_scorer,
+    asks_for,
+    bound_scorer,
+    is_joint,
+    load_scorer,
+    open_scorer,
+)
 
 __all__ = ["Core", "ServedScorer"]
 
@@ -33,6 +44,22 @@ class ServedScorer:
         self.name = name
         self._scorer = open_scorer(scorer)
         self._seconds = metrics.scorer_seconds.labels(name)
+        self.joint = is_joint(self._scorer)
+        self.request = asks_for(self._scorer)
+
+    def within(self, llm: LLM) -> ServedScorer:
+        """The scorer with the limits of a model; see `me2sdk.scorers.bound_scorer`."""
+        return self._with(bound_scorer(self._scorer, llm))
+
+    def alone(self) -> ServedScorer:
+        """The scorer as it scores one trace at a time."""
+        return self._with(alone_scorer(self._scorer))
+
+    def _with(self, scorer: Scorer) -> ServedScorer:
+        served = copy.copy(self)
+        served._scorer = scorer
+        served.joint = is_joint(scorer)
+        return served
 
     async def aload(self) -> None:
         """Load it, which can take minutes."""

@@ -90,7 +90,8 @@ async def embeddings(core: Core, headers: Headers, value: dict[str, Any], ends: 
         for index, (text, offset) in enumerate(zip(texts, _offsets(headers, len(texts)), strict=True))
     ]
     await core.ready()
-    rewards = await scorer.ascore([question for question, _ in pairs], [trace for _, trace in pairs])
+    # Clients send traces as they have them: what is in a request says nothing of what belongs together.
+    rewards = await scorer.alone().ascore([question for question, _ in pairs], [trace for _, trace in pairs])
     cut = next((index for index, tokens in enumerate(rewards.truncated) if tokens), None)
     if cut is not None:
         raise ApiError(400, f"input {cut} is longer than {scorer.name} reads. Shorten it.", param="input")

@@ -35,8 +35,10 @@ EarlyStop = Annotated[
 
 # Scorers.
 SCORER_NAMES = (
-    '"mini", "small", a folder or hub name of a reward model or of an adapter of one, the URL of a server of one, '
-    'prm:NAME for a process reward model, or "shortest", "longest", "random"'
+    '"mini", "small", "confidence" (by the log-probabilities that candidates carry), a folder or hub name of a reward '
+    "model or of an adapter of one, the URL of a server of one, prm:NAME for a process reward model, judge:MODEL for "
+    'a LiteLLM model that grades, "shortest", "longest", "random", or several joined by +, or as JSON with weights: '
+    '{"mini": 2, "small": 1}'
 )
 Scorer = Annotated[str, typer.Option(help=f"{SCORER_NAMES}.")]
 Scorers = Annotated[

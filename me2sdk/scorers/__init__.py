@@ -14,6 +14,7 @@ from me2sdk.scorers.base import (
     Questions as Questions,
     ScoredTrace as ScoredTrace,
     Scorer,
+    alone_scorer as alone_scorer,
     ask_scorer as ask_scorer,
     asks_for as asks_for,
     bound_scorer as bound_scorer,

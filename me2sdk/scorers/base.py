@@ -23,6 +23,7 @@ __all__ = [
     "Questions",
     "ScoredTrace",
     "Scorer",
+    "alone_scorer",
     "ask_scorer",
     "asks_for",
     "bound_scorer",
@@ -75,6 +76,15 @@ def is_joint(scorer: Scorer) -> bool:
     of them; its rewards of two calls cannot be compared.
     """
     return bool(getattr(scorer, "joint", False))
+
+
+def alone_scorer(scorer: Scorer) -> Scorer:
+    """The scorer as it scores one trace at a time, so that no reward depends on which traces are scored with it.
+
+    A joint scorer that can do so has a method ``alone()`` that returns such a scorer; any other comes back as it is.
+    """
+    make = getattr(scorer, "alone", None)
+    return scorer if make is None else make()
 
 
 def bound_scorer(scorer: Scorer, llm: LLM) -> Scorer:

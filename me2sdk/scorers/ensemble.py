@@ -124,17 +124,19 @@ class Ensemble:
             asked.setdefault(prompt_text(one), []).append(place)
         columns = await asyncio.gather(*(self._column(scorer, read, asked) for scorer in self._scorers))
         total = [0.0] * len(read)
-        for weight, column in zip(self._weights, columns, strict=True):
+        for weight, (column, _) in zip(self._weights, columns, strict=True):
             for places in asked.values():
                 scaled = _scaled([column[place] for place in places], self.normalize)
                 for place, share in zip(places, scaled, strict=True):
                     total[place] += weight * share
         parts: list[dict[str, float]] = [{} for _ in read]
-        for name, column in zip(self._names, columns, strict=True):
+        for name, (column, _) in zip(self._names, columns, strict=True):
             for part, value in zip(parts, column, strict=True):
                 if value is not None:
                     part[name] = value
-        return Scores(total, parts=parts)
+        # What one scorer had to leave out, the ensemble has not read whole.
+        cut = [max(counts) for counts in zip(*(left_out for _, left_out in columns), strict=True)]
+        return Scores(total, cut, parts)
 
     def score(self, question: Questions, traces: Sequence[Trace | str]) -> Scores:
         """Score traces.
@@ -154,9 +156,10 @@ class Ensemble:
 
     async def _column(
         self, scorer: Scorer, read: Sequence[tuple[Any, Trace]], asked: Mapping[str, list[int]]
-    ) -> list[float | None]:
-        """What one scorer gives each trace."""
+    ) -> tuple[list[float | None], list[int]]:
+        """What one scorer gives each trace, and how many tokens of each it left out."""
         column: list[float | None] = [None] * len(read)
+        cut = [0] * len(read)
         error: Exception | None = None
         calls = list(asked.values()) if is_joint(scorer) else [list(range(len(read)))]
         for places in calls:
@@ -165,10 +168,10 @@ class Ensemble:
             for place, one in zip(
                 places, await score_each(scorer, same, [read[place][1] for place in places]), strict=True
             ):
-                column[place], error = one.score, one.error or error
+                column[place], cut[place], error = one.score, one.truncated, one.error or error
         if read and all(value is None for value in column):
             raise ScoringError(f"{scorer_name(scorer)} could score none of the {len(read)} traces: {error}")
-        return column
+        return column, cut
 
     @classmethod
     def fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from me2sdk.errors import ConfigurationError
@@ -17,6 +18,7 @@ __all__ = ["check_fit", "open_named", "options_of"]
 
 _URL = ("http://", "https://")
 _PROCESS = "prm:"
+_JUDGE = "judge:"
 _CONFIDENCE = "confidence"
 _OF_SERVERS = frozenset(("api", "model", "reads", "template", "tokenizer"))
 _OF_PROCESS_MODELS = frozenset(("quantization", "max_tokens", "dtype", "device", "batch_tokens"))
@@ -33,7 +35,7 @@ def open_named(name: str, **given: Any) -> Scorer:
     Raises:
         ConfigurationError: there is no such name, or the options do not go with it.
     """
-    if not name.removeprefix(_PROCESS).strip():
+    if not name.removeprefix(_PROCESS).removeprefix(_JUDGE).strip():
         raise ConfigurationError('The name of the scorer is empty. Use "mini", or name a model or a server.')
     if name == "none":
         raise ConfigurationError(
@@ -49,6 +51,10 @@ def open_named(name: str, **given: Any) -> Scorer:
     if _is_confidence(name):
         _, colon, measure = name.partition(":")
         return ConfidenceScorer(measure if colon else "mean")  # type: ignore[arg-type]
+    if name.startswith(_JUDGE):
+        # Judges stand on a higher floor than scorers, which must not import them: they are looked up when one is named.
+        judge: Scorer = importlib.import_module("me2sdk.judge").JudgeScorer(name.removeprefix(_JUDGE))
+        return judge
     if name.startswith(_URL):
         return RemoteTRMScorer(name, **given)
     if name.startswith(_PROCESS) or (name != "small" and is_process_reward_model(name)):
@@ -59,7 +65,7 @@ def open_named(name: str, **given: Any) -> Scorer:
 
 def options_of(name: str) -> frozenset[str]:
     """The options of `open_scorer` that go with a single name."""
-    if name in ("mini", *BASELINES) or _is_confidence(name):
+    if name in ("mini", *BASELINES) or name.startswith(_JUDGE) or _is_confidence(name):
         return frozenset()
     if name.startswith(_URL):
         return _OF_SERVERS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import threading
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -41,8 +42,9 @@ def open_scorer(
         scorer: "mini" or "small", which ship with me2sdk; "confidence", or "confidence:tail" and the like for another
             measure of `ConfidenceScorer`; "shortest", "longest" or "random"; an http(s) URL of a
             server that holds a reward model; a folder or hub name of a reward model; ``prm:`` and a folder or hub
-            name for a process reward model, which is also known by its config; several of these joined by "+", as in
-            "mini+small", for an `Ensemble` with equal weights. An object with
+            name for a process reward model, which is also known by its config; ``judge:`` and a LiteLLM model for a
+            `JudgeScorer` that grades traces; several of these joined by "+", as in "mini+small", for an `Ensemble`
+            with equal weights, or with weights as JSON, as in ``{"mini": 2, "small": 1}``. An object with
             ``score(question, traces)`` comes back as it is.
         api: protocol of the server, for a URL; "sglang" if None.
         model: name of the served model, for a URL.
@@ -92,16 +94,32 @@ def open_scorer(
             )
         return scorer
     if joined := _joined(scorer):
-        return Ensemble({open_scorer(one, **options_for(one, **given)): 1.0 for one in joined})
+        return Ensemble(
+            {open_scorer(one, **options_for(one, **given)): weight for one, weight in joined.items()}
+        )
     return open_named(scorer, **given)
 
 
-def _joined(scorer: str) -> list[str]:
-    """The names that ``mini+small`` joins; none where the plus belongs to an address or a folder."""
+def _joined(scorer: str) -> dict[str, float]:
+    """Names and weights of an ensemble; none where the plus belongs to an address or a folder."""
+    if scorer.lstrip().startswith("{"):
+        return _weighted(scorer)
     names = scorer.split(_JOINED)
     if len(names) < 2 or "://" in scorer or not all(map(str.strip, names)) or Path(scorer).exists():
-        return []
-    return names
+        return {}
+    return dict.fromkeys(names, 1.0)
+
+
+def _weighted(scorer: str) -> dict[str, float]:
+    try:
+        found = json.loads(scorer)
+    except ValueError:
+        found = None
+    if not found or not all(isinstance(weight, int | float) for weight in found.values()):
+        raise ConfigurationError(
+            f'{scorer:.80} is no ensemble. Write names and weights as JSON: {{"mini": 2, "small": 1}}.'
+        )
+    return {str(name): float(weight) for name, weight in found.items()}
 
 
 def options_for(scorer: str, **options: Any) -> dict[str, Any]:

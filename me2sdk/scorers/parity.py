@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from me2sdk._sync import run_sync
 from me2sdk.errors import InvalidTraceError
 from me2sdk.schema import Question
-from me2sdk.scorers.base import Scorer, ask_scorer, scorer_name
+from me2sdk.scorers.base import Scorer, alone_scorer, ask_scorer, scorer_name
 from me2sdk.stats import rank_correlation
 
 __all__ = ["ParityReport", "Probe", "acompare_scorers", "compare_scorers", "read_probes"]
@@ -181,7 +181,7 @@ def compare_scorers(
 async def _scores(scorer: Scorer, probes: Sequence[Probe]) -> list[float]:
     questions = [probe.question for probe in probes for _ in probe.traces]
     traces = [trace for probe in probes for trace in probe.traces]
-    return list(await ask_scorer(scorer, questions, traces))
+    return list(await ask_scorer(alone_scorer(scorer), questions, traces))
 
 
 def _note(ours: Sequence[float], theirs: Sequence[float], tolerance: float) -> str | None:

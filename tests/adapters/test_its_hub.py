@@ -2,19 +2,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import random
 import subprocess
 import sys
+from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytest
-from its_hub import BestOfN, OpenAICompatibleLanguageModel
+from its_hub import BestOfN, OpenAICompatibleLanguageModel, StepGeneration
 from its_hub.api import ChatMessage, ChatMessages
+from its_hub.core.algorithms import beam_search, particle_gibbs
 from its_hub.core.algorithms.planning_wrapper import create_planning_best_of_n
 from support.fake_provider import OpenAIServer, Reply, Request, error
 
 from me2sdk import TRMScorer
-from me2sdk.adapters.its_hub import OutcomeRewardModel
+from me2sdk.adapters.its_hub import OutcomeRewardModel, ProcessRewardModel
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
+from me2sdk.scorers import PRMScorer
+from me2sdk.testing import tiny_process_reward_model
 
 QUESTION = "What is 12 * 13?"
 GOOD, BAD = "12 * 13 = 120 + 36 = 156. The answer is 156.", "12 * 13 = 140, or 12 * 13 = 141. Hmm. It is 146."
@@ -141,6 +148,96 @@ def test_what_cannot_be_scored_says_so() -> None:
 
     with pytest.raises(ScoringError, match="no scorer"):
         OutcomeRewardModel(Broken()).score(talk(GOOD, BAD))
+
+
+class Steps:
+    """A model that writes solutions of two steps, and says which it wrote."""
+
+    def __init__(self) -> None:
+        self.first = cycle(["12 * 13 is 12 * 10 and 12 * 3.", "12 * 13? Hmm.", "Twelve times thirteen."])
+
+    def __call__(self, request: Request) -> Reply:
+        assert request.body["stop"] == "\n\n"
+        so_far = request.body["messages"][-1]
+        if so_far["role"] == "user":
+            return Reply(next(self.first), honours_n=False)
+        return Reply(f"So {len(so_far['content'])} leads to \\boxed{{156}}.", honours_n=False)
+
+
+@pytest.fixture(scope="module")
+def prm(tmp_path_factory: pytest.TempPathFactory) -> PRMScorer:
+    pytest.importorskip("torch", reason="needs the extra [local]")
+    pytest.importorskip("transformers", reason="needs the extra [local]")
+    return PRMScorer(
+        str(tiny_process_reward_model(tmp_path_factory.mktemp("prm") / "tiny")), reduction="last"
+    )
+
+
+def generation() -> StepGeneration:
+    return StepGeneration(max_steps=4, step_token="\n\n", stop_token="\\boxed")
+
+
+@pytest.mark.filterwarnings("ignore:agenerate:DeprecationWarning")  # its_hub's own call
+async def test_beam_search_by_a_process_reward_model(prm: PRMScorer) -> None:
+    search = beam_search.BeamSearch(generation(), ProcessRewardModel(prm), beam_width=2)
+    with OpenAIServer(Steps()) as server:
+        lm = model(server)
+        result = await search.ainfer(lm, QUESTION, budget=6, return_response_only=False)
+        await lm.close()
+    texts = [response["content"] for response in result.responses]
+    assert all(text.count("\n\n") == 1 for text in texts)
+    assert all(text.endswith("\\boxed{156}.") for text in texts)
+    assert result.scores == pytest.approx(prm.score(QUESTION, texts), abs=1e-5)
+    assert result.the_one["content"] == texts[result.scores.index(max(result.scores))]
+
+
+@pytest.mark.filterwarnings("ignore:agenerate:DeprecationWarning")  # its_hub's own call
+async def test_particle_filtering_by_a_process_reward_model(prm: PRMScorer) -> None:
+    random.seed(0)
+    search = particle_gibbs.ParticleFiltering(generation(), ProcessRewardModel(prm))
+    with OpenAIServer(Steps()) as server:
+        lm = model(server)
+        messages = [ChatMessage("system", "Be brief."), ChatMessage("user", QUESTION)]
+        result = await search.ainfer(lm, messages, budget=4, return_response_only=False)
+        await lm.close()
+    texts = [response["content"] for response in result.responses]
+    asked = f"system: Be brief.\nuser: {QUESTION}"  # as its_hub joins messages for these searches
+    logits = [math.log(p / (1 - p)) for p in prm.score(asked, texts)]
+    assert result.log_weights_lst == pytest.approx(logits, abs=1e-4)
+    assert result.steps_used_lst == [2] * 4
+
+
+async def test_probabilities_of_solutions_in_every_form(
+    prm: PRMScorer, caplog: pytest.LogCaptureFixture
+) -> None:
+    its = ProcessRewardModel(prm)
+    first, second = prm.score(QUESTION, ["a", "a\n\nb"])
+    assert await its.ascore(QUESTION, ["a", "a\n\nb"]) == pytest.approx([first, second], abs=1e-6)
+    assert await asyncio.to_thread(its.score, QUESTION, "a") == pytest.approx(first, abs=1e-6)
+    asked = [ChatMessage("user", QUESTION)]
+    assert its.score(asked, ["a"]) == its.score(ChatMessages(asked), ["a"]) == its.score(QUESTION, ["a"])
+    with caplog.at_level(logging.WARNING, "me2sdk"):
+        assert its.score(QUESTION, ["", "a"]) == [0.0, pytest.approx(first, abs=1e-6)]
+    assert "1 of 2 solutions could not be scored" in caplog.text
+    assert its.score(QUESTION, []) == []
+    # The logarithm of a product becomes a probability again.
+    product = ProcessRewardModel(PRMScorer(prm.model, reduction="product"))
+    assert product.score(QUESTION, "a\n\nb") == pytest.approx(
+        math.prod(prm.step_scores(QUESTION, ["a\n\nb"])[0]), abs=1e-6
+    )
+
+
+def test_a_process_reward_model_by_name(prm: PRMScorer, tmp_path: Path) -> None:
+    assert ProcessRewardModel(prm.model).score(QUESTION, "a") == ProcessRewardModel(f"prm:{prm.model}").score(
+        QUESTION, "a"
+    )
+    with pytest.raises(ConfigurationError, match="mini is no process reward model"):
+        ProcessRewardModel("mini")
+    with pytest.raises(ConfigurationError, match="could not be loaded"):
+        ProcessRewardModel(f"prm:{tmp_path}").score(QUESTION, "a")
+    narrow = ProcessRewardModel(PRMScorer(prm.model, max_tokens=100))
+    with pytest.raises(ScoringError, match="leaves no room"):
+        narrow.score("q" * 200, ["a", "b"])
 
 
 def test_the_missing_extra_is_named() -> None:

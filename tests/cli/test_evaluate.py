@@ -13,6 +13,7 @@ from support.needs import needs
 from support.scoring_server import ScoringServer
 
 from me2sdk import Trace
+from me2sdk.testing import FakeModel, tiny_process_reward_model, tiny_reward_model
 from me2sdk.train import BestOfNReport, DagReport, PairsReport, Preference, write_preferences
 
 Me2 = Callable[..., Any]
@@ -165,6 +166,79 @@ def test_bon_as_json_and_resumed(me2: Me2, candidates: str, tmp_path: Path) -> N
     again = me2("eval", "bon", candidates, "--json", "--output", str(output), "--scorer", "mini")
     assert BestOfNReport.model_validate_json(again.out).rows == report.rows
     assert output.stat().st_size == size
+
+
+@pytest.fixture
+def messages(tmp_path: Path) -> str:
+    """Candidates as a server gives them, with log-probabilities."""
+    path = tmp_path / "messages.jsonl"
+
+    def message(text: str, logprob: float) -> dict[str, Any]:
+        return {"content": text, "logprobs": {"content": [{"logprob": logprob}] * 4}}
+
+    lines = [
+        {
+            "question": f"What is {number} + 4?",
+            "candidates": [
+                message(f"So it is clearly {number + 5}." + " Let me see." * 12, -0.9),
+                message("I add them one by one. " * 5 + f"{number} + 4 = {number + 4}.", -0.1),
+            ],
+            "correct": [False, True],
+        }
+        for number in range(3)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["mini", "confidence", "confidence:tail", "mini+shortest", "mini+confidence:sum"]
+)
+def test_bon_takes_scorers_by_every_kind_of_name(me2: Me2, messages: str, name: str) -> None:
+    done = me2("eval", "bon", messages, "--json", "--scorer", name)
+    assert (done.code, done.err) == (0, "")
+    report = BestOfNReport.model_validate_json(done.out)
+    assert (report.scored, report.truncated) == ({name: 6}, {name: 0})
+    assert report.curves()[name][-1].accuracy.mean == 1.0
+    assert [row.method for row in report.rows if row.method.endswith("auto")] == [f"{name}, auto"] * 2
+
+
+def test_bon_with_a_reward_model_and_a_server(me2: Me2, messages: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the extra [local]")
+    model = str(tiny_reward_model(tmp_path / "model"))
+    process = str(tiny_process_reward_model(tmp_path / "process"))
+    with ScoringServer(lambda texts: [-float(len(text)) for text in texts]) as server:
+        names = [model, f"prm:{process}", server.url]
+        options = [part for name in names for part in ("--scorer", name)]
+        done = me2("eval", "bon", messages, "--json", *options, "--max-tokens", "130")
+    report = BestOfNReport.model_validate_json(done.out)
+    assert done.code == 0
+    assert report.scored == dict.fromkeys(names, 6)
+    # A token of these models is a byte, so that every candidate is cut, and each scorer says so for itself.
+    assert report.truncated == {model: 6, f"prm:{process}": 6, server.url: 0}
+
+
+def test_bon_with_a_judge_and_weights_as_json(
+    me2: Me2, messages: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grader = FakeModel(grade=lambda text: 9 if "one by one" in text else 2)
+    names = ["judge:openai/test", '{"judge:openai/test": 2, "longest": 1}']
+    with OpenAIServer(
+        lambda request: Reply(grader.answer(request.body["messages"]), honours_n=False)
+    ) as server:
+        monkeypatch.setenv("OPENAI_API_BASE", server.url)
+        done = me2("eval", "bon", messages, "--json", "--scorer", names[0], "--scorer", names[1])
+    assert done.code == 0
+    report = BestOfNReport.model_validate_json(done.out)
+    assert report.scored == dict.fromkeys(names, 6)
+    assert all(report.curves()[name][-1].accuracy.mean == 1.0 for name in names)
+
+
+def test_bon_says_why_confidence_cannot_be_had(me2: Me2, candidates: str) -> None:
+    done = me2("eval", "bon", candidates, "--scorer", "confidence")
+    assert done.code == 1
+    assert "confidence: 12 failed with ScoringError, the first at record 0" in done.err
+    assert "came without log-probabilities" in done.err
 
 
 def test_bon_from_stdin_tells_what_it_could_not_do(me2: Me2) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from me2sdk import ConfigurationError, Trace, best_of_n, rerank
+from me2sdk.schema import Scores
 from me2sdk.scorers import Ensemble, open_scorer
 
 
@@ -94,6 +95,31 @@ def test_names_join_with_a_plus(tmp_path: Path) -> None:
     assert Ensemble({"mini": 2, Fixed("a"): 1}).weights == {"mini": 2.0, "a": 1.0}
     twice = Ensemble({open_scorer("shortest"): 1, open_scorer("shortest"): 2})
     assert twice.weights == {"shortest#1": 1.0, "shortest#2": 2.0}
+
+
+def test_weights_by_name_are_json() -> None:
+    scorer = open_scorer('{"shortest": 1, "mini": 2.5}')
+    assert isinstance(scorer, Ensemble)
+    assert scorer.weights == {"shortest": 1.0, "mini": 2.5}
+    again = open_scorer(json.dumps(scorer.weights))
+    assert again.score("q", ["It is 4.", "4"]) == scorer.score("q", ["It is 4.", "4"])
+
+
+@pytest.mark.parametrize("name", ["{", "{}", '{"mini": "much"}', '{"mini": null}'])
+def test_what_is_no_ensemble_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"is no ensemble\. Write names and weights as JSON"):
+        open_scorer(name)
+
+
+def test_what_one_scorer_leaves_out_is_told() -> None:
+    class Cuts:
+        name = "cuts"
+
+        def score(self, question: Any, traces: Any) -> Scores:
+            return Scores([0.0] * len(traces), [len(trace.reasoning) for trace in traces])
+
+    assert Ensemble({"mini": 1, Cuts(): 1}).score("q", ["It is 4.", "4"]).truncated == [8, 1]
+    assert rerank("q", ["It is 4.", "4"], scorer=Ensemble({Cuts(): 1})).best.score_truncated == 8
 
 
 LABELLED = [

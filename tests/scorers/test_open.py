@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from me2sdk import (
     ConfigurationError,
+    JudgeScorer,
     RemoteTRMScorer,
     Trace,
     TRMScorer,
@@ -223,6 +224,9 @@ def test_names() -> None:
     assert isinstance(process, PRMScorer)
     assert (process.model, process.max_tokens) == ("some/model", 7)
     assert open_scorer(process) is process
+    judge = open_scorer("judge:openai/gpt-4o")
+    assert isinstance(judge, JudgeScorer)
+    assert judge.name == "judge:openai/gpt-4o"
 
 
 @pytest.mark.parametrize(
@@ -236,6 +240,7 @@ def test_names() -> None:
         ("mini", {"template": "plain"}),
         ("small", {"tokenizer": "x"}),
         ("prm:some/model", {"reads": "response"}),
+        ("judge:openai/gpt-4o", {"model": "x"}),
     ],
 )
 def test_options_that_do_not_go_with_a_name_are_refused(scorer: Any, options: dict[str, Any]) -> None:
@@ -245,7 +250,7 @@ def test_options_that_do_not_go_with_a_name_are_refused(scorer: Any, options: di
         open_scorer(scorer, **options_for(scorer, **options))
 
 
-@pytest.mark.parametrize("name", ["", " ", "prm:"])
+@pytest.mark.parametrize("name", ["", " ", "prm:", "judge:"])
 def test_an_empty_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="empty"):
         open_scorer(name)

@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 from me2sdk._jsonl import fingerprint
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Question, Trace, Value
-from me2sdk.scorers import FailureLimit, ScoredTrace, Scorer, load_scorer, open_scorer, score_each
+from me2sdk.scorers import (
+    FailureLimit,
+    ScoredTrace,
+    Scorer,
+    is_joint,
+    load_scorer,
+    open_scorer,
+    score_each,
+)
 from me2sdk.train.evaluate.journal import Journal
 from me2sdk.train.progress import OnProgress, Progress
 
@@ -121,7 +129,8 @@ async def run_scorer(
         await load_scorer(scorer)
     limit = FailureLimit(FAILURES_IN_A_ROW)
     fresh: dict[str, list[ScoredTrace]] = {}
-    for batch in _batches(todo):
+    # A joint scorer would compare an item with others of the same question.
+    for batch in _batches(todo, 1 if is_joint(scorer) else BATCH):
         done = await _score_batch(scorer, batch, limit)
         whole = {key: one for key, one in done.items() if all(trace.error is None for trace in one)}
         journal.put(name, {key: _item(one)._asdict() for key, one in whole.items()})
@@ -146,11 +155,11 @@ async def run_scorer(
     return ScorerRun(scored, failures, time.perf_counter() - started)
 
 
-def _batches(items: Mapping[str, ScoringItem]) -> Iterator[dict[str, ScoringItem]]:
+def _batches(items: Mapping[str, ScoringItem], most: int) -> Iterator[dict[str, ScoringItem]]:
     batch: dict[str, ScoringItem] = {}
     size = 0
     for key, item in items.items():
-        if batch and size + len(item.traces) > BATCH:
+        if batch and size + len(item.traces) > most:
             yield batch
             batch, size = {}, 0
         batch[key] = item

@@ -6,7 +6,7 @@ import logging
 
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
 from me2sdk.schema import Message, Question, Trace
-from me2sdk.scorers import FailureLimit, Scorer, load_scorer, open_scorer, score_each
+from me2sdk.scorers import FailureLimit, Scorer, alone_scorer, load_scorer, open_scorer, score_each
 from me2sdk.traces import refusal_of
 from me2sdk.train.data import last_said
 
@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 class TraceScores:
     """Scores traces in one call; what fails is tried once more, alone.
 
+    A reward must not depend on what else the policy wrote, or the policy is paid for writing the same again and again:
+    a scorer that compares traces is asked for the rewards that they have alone, where it can give these.
+
     Args:
         scorer: a `Scorer`, a name as `open_scorer` takes it, or None, which scores nothing.
         otherwise: what becomes of a trace that could not be scored, for the log.
@@ -34,7 +37,7 @@ class TraceScores:
 
     def __init__(self, scorer: str | Scorer | None, otherwise: str) -> None:
         self.failures = 0
-        self._scorer = None if scorer is None else open_scorer(scorer)
+        self._scorer = None if scorer is None else alone_scorer(open_scorer(scorer))
         self._otherwise = otherwise
         self._limit = FailureLimit(FAILURES_IN_A_ROW)
 

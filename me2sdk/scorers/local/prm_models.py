@@ -299,7 +299,9 @@ def _load(
     if missing:
         raise ConfigurationError(
             f"{model} has no weights for {', '.join(missing[:5])}, so it is no process reward model of the "
-            f"{'Skywork-o1-Open-PRM' if network_class is _ValueNetwork else 'Qwen2.5-Math-PRM'} architecture. For a "
-            "reward model with one output use TRMScorer."
+            f"{'Skywork-o1-Open-PRM' if network_class is _ValueNetwork else 'Qwen2.5-Math-PRM'} architecture. A head "
+            "that lies beside the weights as a pickle (.pt, .bin), as that of ReasonFlux-PRM-1.5B, is never read, "
+            "since unpickling runs code: save it into the safetensors under these names. For a reward model with one "
+            "output use TRMScorer."
         )
     return network.eval()

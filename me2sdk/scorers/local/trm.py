@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Question, Scores, Trace
-from me2sdk.scorers.base import Questions, read_inputs
+from me2sdk.scorers.base import Questions, Scorer, read_inputs
 from me2sdk.scorers.text import Reads, Template, answer_texts, check_reading, usual_reads
+
+if TYPE_CHECKING:
+    from me2sdk.scorers.mini import MiniScorer
 
 __all__ = ["TRMScorer"]
 
@@ -131,6 +134,15 @@ class TRMScorer:
         """The model's name, with its quantization."""
         return f"{self.model} ({self.quantization})" if self.quantization else self.model
 
+    @property
+    def joint(self) -> bool:
+        """Whether traces of a question are compared with each other, as "mini" does; see `me2sdk.scorers.is_joint`."""
+        return self.model == "mini"
+
+    def alone(self) -> Scorer:
+        """The scorer without that comparison."""
+        return _mini().alone() if self.model == "mini" else self
+
     def __repr__(self) -> str:
         return f"TRMScorer({self.name!r}, device={self.device!r})"
 
@@ -199,10 +211,14 @@ class TRMScorer:
             return self._load()(inputs, stop)
 
 
-def _load_mini() -> Callable[[_Inputs, threading.Event], Scores]:
+def _mini() -> MiniScorer:
     from me2sdk.scorers.mini import MiniScorer
 
-    mini = MiniScorer.load()
+    return MiniScorer.load()
+
+
+def _load_mini() -> Callable[[_Inputs, threading.Event], Scores]:
+    mini = _mini()
 
     def score(inputs: _Inputs, stop: threading.Event) -> Scores:
         return mini.score([question for question, _ in inputs], [trace for _, trace in inputs])

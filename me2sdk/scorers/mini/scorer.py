@@ -51,7 +51,9 @@ class MiniWeights(BaseModel):
         name: name of the scorer.
         version: version of the weights. Rewards of two versions cannot be compared.
         alone: weights for a trace that is scored alone or with one other, some of `FEATURES`.
-        among: weights for three traces and more of one question, some of `FEATURES` and of `RELATIVE`.
+        among: weights for three traces and more of one question, some of `FEATURES` and of `RELATIVE`. What they give
+            is added to ``share`` of the reward that each trace has alone.
+        share: as said.
         provenance: what the weights were fitted on, and how.
     """
 
@@ -61,6 +63,7 @@ class MiniWeights(BaseModel):
     version: str
     alone: tuple[FeatureWeight, ...]
     among: tuple[FeatureWeight, ...]
+    share: float
     provenance: dict[str, Any] = {}
 
 
@@ -75,7 +78,7 @@ class MiniScorer:
     Attributes:
         name: name of the scorer.
         version: version of the weights.
-        joint: True; see `me2sdk.scorers.is_joint`.
+        joint: whether traces are compared; see `me2sdk.scorers.is_joint`.
 
     Example::
 
@@ -83,9 +86,7 @@ class MiniScorer:
         scorer.score("What is 3 + 4 * 2?", ["4 * 2 = 8, so 3 + 8 = 11.", "3 + 4 = 7, so 7 * 2 = 15."])
     """
 
-    joint = True
-
-    def __init__(self, weights: MiniWeights) -> None:
+    def __init__(self, weights: MiniWeights, *, joint: bool = True) -> None:
         """Use ``weights`` instead of the bundled ones, for which there is `load`.
 
         Raises:
@@ -101,7 +102,15 @@ class MiniScorer:
             )
         self.name = weights.name
         self.version = weights.version
+        self.joint = joint
         self._weights = weights
+
+    def alone(self) -> MiniScorer:
+        """The scorer without the comparison: each trace gets the reward that it has alone.
+
+        For rewards that must not depend on which traces are scored together, as in training or behind a server.
+        """
+        return MiniScorer(self._weights, joint=False)
 
     @classmethod
     def load(cls) -> MiniScorer:
@@ -164,16 +173,23 @@ class MiniScorer:
 
     def _contributions(self, question: str, texts: Sequence[str]) -> list[dict[str, float]]:
         """What each feature adds to the reward of each trace of a question."""
-        compared = len(texts) >= FEWEST
-        weights = self._weights.among if compared else self._weights.alone
+        compared = self.joint and len(texts) >= FEWEST
         read = [
             _read_short(question, text) if len(text) <= _SHORT else _read(question, text) for text in texts
         ]
         values: list[Mapping[str, float]] = [own for _, own in read]
+        parts = [_weighted(self._weights.alone, own) for own in values]
         if compared:
             beside = compare([reading for reading, _ in read], read_question(clip(question)[0]))
-            values = [{**own, **shared} for own, shared in zip(values, beside, strict=True)]
-        return [{f.name: f.weight * (own[f.name] - f.mean) / f.scale for f in weights} for own in values]
+            for part, own, shared in zip(parts, values, beside, strict=True):
+                among = _weighted(self._weights.among, {**own, **shared})
+                for name in part.keys() | among.keys():
+                    part[name] = self._weights.share * part.get(name, 0.0) + among.get(name, 0.0)
+        return parts
+
+
+def _weighted(weights: Sequence[FeatureWeight], values: Mapping[str, float]) -> dict[str, float]:
+    return {one.name: one.weight * (values[one.name] - one.mean) / one.scale for one in weights}
 
 
 def _read(question: str, text: str) -> tuple[Reading, dict[str, float]]:

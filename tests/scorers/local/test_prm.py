@@ -285,6 +285,20 @@ def test_a_model_without_the_head_is_refused(copy: Path) -> None:
         PRMScorer(str(copy)).load()
 
 
+def test_a_pickled_head_beside_the_weights_is_never_read(copy: Path) -> None:
+    """The layout of ReasonFlux-PRM-1.5B."""
+    weights = load_file(copy / "model.safetensors")
+    head = {name: weights.pop(name) for name in list(weights) if name.startswith("score")}
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    torch.save(head, copy / "value_head.pt")
+    edit_json(copy / "config.json", architectures=["Qwen2ForCausalLM"])
+    model = copy.rename(copy.parent / "ReasonFlux-PRM-1.5B")
+    with pytest.raises(
+        ConfigurationError, match=r"score\.0\.weight.*a pickle .*never read.*save it into the safetensors"
+    ):
+        PRMScorer(str(model)).load()
+
+
 def test_models_of_other_kinds_are_refused(tmp_path: Path, copy: Path) -> None:
     llama = tiny_reward_model(tmp_path / "llama")
     with pytest.raises(ConfigurationError, match="is a llama model"):

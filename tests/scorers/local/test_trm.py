@@ -22,7 +22,7 @@ from support.scoring_server import ScoringServer
 
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ScoringError
 from me2sdk.schema import Question, Trace
-from me2sdk.scorers import RemoteTRMScorer, TRMScorer
+from me2sdk.scorers import RemoteTRMScorer, TRMScorer, alone_scorer, is_joint
 
 torch = pytest.importorskip("torch", reason="needs the extra [local]")
 pytest.importorskip("transformers", reason="needs the extra [local]")
@@ -605,3 +605,15 @@ def test_the_bundled_scorer_needs_no_torch() -> None:
         "print(s.name, len(scores), scores.truncated, 'torch' in sys.modules)"
     )
     assert run_python(code) == "mini 2 [0, 0] False"
+
+
+def test_mini_compares_traces_and_other_models_do_not() -> None:
+    mini, traces = TRMScorer("mini"), ["3 + 4 = 7", "4 + 3 = 7", "3 + 4 = 8"]
+    assert [is_joint(scorer) for scorer in (mini, alone_scorer(mini), TRMScorer("someone/model"))] == [
+        True,
+        False,
+        False,
+    ]
+    alone = [mini.score("What is 3 + 4?", [trace])[0] for trace in traces]
+    assert mini.score("What is 3 + 4?", traces) != alone
+    assert alone_scorer(mini).score("What is 3 + 4?", traces) == alone

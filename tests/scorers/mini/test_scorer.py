@@ -75,6 +75,13 @@ def test_from_three_traces_on_the_odd_one_out_falls(scorer: MiniScorer) -> None:
     assert scorer.score(QUESTION, [odd, GOOD, again])[0] == among[1]
 
 
+def test_alone_no_reward_depends_on_the_others(scorer: MiniScorer) -> None:
+    alone = scorer.alone()
+    traces = [GOOD, "\n".join(STEPS[1:]), "The answer is 90.", GOOD]
+    assert not is_joint(alone)
+    assert alone.score(QUESTION, traces) == [scorer.score(QUESTION, [trace])[0] for trace in traces]
+
+
 def test_traces_are_compared_within_their_question(scorer: MiniScorer) -> None:
     other = "What is 3 + 4?"
     mixed = scorer.score([QUESTION, other, QUESTION, other], [GOOD, "3 + 4 = 7", STEPS[0], "It is 8."])

@@ -168,3 +168,21 @@ def test_settings_say_what_results_depend_on() -> None:
     settings = {"scorer": "TRMScorer", "name": "small (nf4)", "quantization": "nf4", "max_tokens": 9}
     model = open_scorer("small", quantization="nf4", max_tokens=9)
     assert settings.items() <= scorer_settings(model).items()
+
+
+async def test_a_joint_scorer_sees_the_traces_of_one_item_at_a_time() -> None:
+    class Joint:
+        joint = True
+
+        def __init__(self) -> None:
+            self.calls: list[int] = []
+
+        def score(self, question: Any, traces: Sequence[Any]) -> list[float]:
+            self.calls.append(len(traces))
+            return [float(len(traces))] * len(traces)
+
+    scorer = Joint()
+    items = [ScoringItem("q", [Trace(reasoning=f"{a} {b}") for b in range(2)]) for a in range(3)]
+    run = await run_scorer("s", scorer, items, Journal(None))
+    assert scorer.calls == [2, 2, 2]
+    assert [one.scores for one in run.items] == [[2.0, 2.0]] * 3

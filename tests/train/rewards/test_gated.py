@@ -59,6 +59,13 @@ async def test_a_batch_is_verified_and_its_right_answers_are_scored_in_one_call(
         assert (item.r_v, item.r_t, item.reward) == (0, None, 0.0)
 
 
+async def test_a_reward_does_not_depend_on_what_else_was_written() -> None:
+    reward = GatedReward("mini")
+    completions = [RIGHT, "3 + 4 = 7, of course. The answer is 7.", "Perhaps it is 7.\n#### 7", RIGHT]
+    alone = [(await reward.areward([Q], [one], ["7"]))[0] for one in completions]
+    assert await reward.areward([Q] * 4, completions, ["7"] * 4) == alone
+
+
 async def test_as_trl_calls_it() -> None:
     scorer = Scorer()
     reward = GatedReward(scorer, reference_column="answer")
