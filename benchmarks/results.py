@@ -14,7 +14,6 @@ TITLES = {
     "demo": "The demo: which candidate is right",
     "decision": "The decision: which candidate is chosen, how sure that is, and when sampling may stop",
     "mini": "The bundled scorer",
-    "mini_variants": "Alternatives to the bundled scorer",
     "pairs": "Scorers on preference pairs",
     "bon": "Best-of-N of scorers on real candidates",
     "grpo": "GRPO with and without gated rewards",

