@@ -21,6 +21,7 @@ TITLES = {
     "llm_door": "What the LLM door costs a call",
     "server": "What me2 serve adds to a proxy",
     "annotate": "The local annotator on ReasoningFlow's development traces",
+    "structure": "Whether the shape of a trace tells right from wrong",
     "dag_cost": "parse_dag: one step a call, and windows",
     "dag_long": "parse_dag: long traces",
     "dag_views": "Views and exports of a DAG",
@@ -46,9 +47,9 @@ NOTES = {
     "best_of_n": "`own` is what stands above bare LiteLLM calls in the same round, candidates scored included.",
     "server": "Both servers hand requests to LiteLLM under the same uvicorn; with n=8, one request of ours stands "
     "beside eight plain ones sent together. The ratio is the median of the rounds' ratios.",
-    "annotate": "Rules were written while looking at these traces, so the figures are optimistic. `majority` says "
-    "continue to every step; `returns` is how often a backtrack goes back to the right step, `nearest` if it always "
-    "took the nearest.",
+    "annotate": "Rules were chosen on these traces, so the figures are optimistic. `returns` are those of the backtracks "
+    "that the annotator finds on its own run, `right state` those of all backtracks where everything before is right.",
+    "structure": "A figure above .5 says that right traces have less of the measure.",
     "dag_cost": "Tokens are estimated at 4 characters. The server always gives a usable answer; a real model adds "
     "retries.",
     "judge_cost": "`function` asks a model function instead of an HTTP server; `longest chain` is the least that "
@@ -72,6 +73,8 @@ NOTES = {
 
 
 MORE = {
+    "annotate": {"Traces with known branches": "built"},
+    "structure": {"One model at a time, over questions": "models"},
     "scoring": {
         "TRMScorer alone, growing": "growing",
         "`torch.compile` of the plain model, 2,048 tokens": "compiling",
