@@ -49,10 +49,11 @@ NOTES = {
     "best_of_n": "`own` is what stands above bare LiteLLM calls in the same round, candidates scored included.",
     "server": "Both servers hand requests to LiteLLM under the same uvicorn; with n=8, one request of ours stands "
     "beside eight plain ones sent together. The ratio is the median of the rounds' ratios.",
-    "annotate": "Rules were chosen on these traces, so the figures are optimistic. `returns` are those of the backtracks "
-    "that the annotator finds on its own run, `right state` those of all backtracks where everything before is right.",
-    "confidence": "The first 71 of 160 drawn questions that were finished. mini was fitted on damaged human solutions of most of these "
-    "questions, not on any sample.",
+    "annotate": "Rules were chosen on these traces, so the figures are optimistic. `returns` are those of the "
+    "backtracks that the annotator finds on its own run, `right state` those of all backtracks where everything before "
+    "is right.",
+    "confidence": "The first 71 of 160 drawn questions that were finished. mini was fitted on damaged human solutions of "
+    "most of these questions, not on any sample.",
     "probes": "About 450 texts a base and 200 pairs a fit: a first look. Qwen2.5-Coder-1.5B was not read.",
     "structure": "A figure above .5 says that right traces have less of the measure.",
     "dag_cost": "Tokens are estimated at 4 characters. The server always gives a usable answer; a real model adds "
