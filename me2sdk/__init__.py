@@ -42,11 +42,14 @@ if TYPE_CHECKING:
     )
     from me2sdk.llm import LLM as LLM, Budget as Budget
     from me2sdk.sampling import (
+        BestOfNManyResult as BestOfNManyResult,
         Escalate as Escalate,
         abest_of_n as abest_of_n,
+        abest_of_n_many as abest_of_n_many,
         acompletion as acompletion,
         arerank as arerank,
         best_of_n as best_of_n,
+        best_of_n_many as best_of_n_many,
         completion as completion,
         rerank as rerank,
     )
@@ -113,11 +116,14 @@ _HOMES = {
         "Budget",
     ),
     "sampling": (
+        "BestOfNManyResult",
         "Escalate",
         "abest_of_n",
+        "abest_of_n_many",
         "acompletion",
         "arerank",
         "best_of_n",
+        "best_of_n_many",
         "completion",
         "rerank",
     ),

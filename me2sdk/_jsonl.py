@@ -108,7 +108,10 @@ class JsonlStore:
                     self._read(line)
                     self._end += len(line)
         if write:
-            self._file = self.path.open("ab")
+            try:
+                self._file = self.path.open("ab")
+            except OSError as error:
+                raise ConfigurationError(f"Cannot write {self.path}: {error.strerror}.") from None
             self.cut(self._end)
 
     def _read(self, line: bytes) -> None:
@@ -202,6 +205,8 @@ class JsonlWriter(JsonlStore):
 
     def write(self, number: int, line: str, record: dict[str, Any]) -> dict[str, Any]:
         """Append the record of an input line and return it as written."""
-        full = {"line": number, "input": fingerprint(line), "settings": self.settings, **record}
+        ours = {"line": number, "input": fingerprint(line), "settings": self.settings}
+        # A row may have fields of these names, which must not stand for ours.
+        full = {**ours, **{name: value for name, value in record.items() if name not in ours}}
         self.append(full)
         return full

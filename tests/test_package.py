@@ -100,6 +100,7 @@ def test_each_verb_has_its_twin_with_the_same_arguments() -> None:
     pairs = [(name, f"a{name}") for name in me2sdk.__all__ if f"a{name}" in me2sdk.__all__]
     assert {name for name, _ in pairs} == {
         "best_of_n",
+        "best_of_n_many",
         "completion",
         "judge_pair",
         "parse_dag",

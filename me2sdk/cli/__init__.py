@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from me2sdk.cli import (
+    ask,
     data,
     demo,
     doctor,
@@ -33,7 +34,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 all done; 1 failed; 2 wrong usage or settings; 3 done, but some lines or candidates failed; "
     "4 done, but less sure than --min-confidence asks; 130 interrupted.",
 )
-app.command()(rerank.ask)
+app.command()(ask.ask)
 app.command("rerank")(rerank.rerank_file)
 app.command()(rerank.score)
 app.command("steps")(steps.steps)

@@ -1,4 +1,4 @@
-"""``me2 ask``, ``me2 rerank`` and ``me2 score``."""
+"""``me2 rerank`` and ``me2 score``."""
 
 from __future__ import annotations
 
@@ -6,153 +6,42 @@ import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from me2sdk._jsonl import JsonlWriter, read_jsonl
 from me2sdk._sync import run_sync
+from me2sdk.cli.choosing import abstention, answer_key, open_scorer_or_none, show_failures
 from me2sdk.cli.io import (
     ABSTAINED,
     FAILED,
     PARTIAL,
     candidates_table,
     emit,
-    err,
     fail,
-    note,
     out,
     outcome,
     parse_record,
     progress,
-    read_text,
 )
-from me2sdk.cli.model import announce_cost, format_usage, open_llm
 from me2sdk.cli.options import (
     Answer,
-    ApiBase,
-    BudgetTokens,
-    BudgetUsd,
-    Cache,
-    DryRun,
     Json,
-    MaxConcurrency,
     MinConfidence,
     Output,
     Quantization,
     Scorer,
     ScorerOrNone,
     Select,
-    read_stop,
 )
 from me2sdk.errors import ConfigurationError, InvalidTraceError, ME2Error
-
-if TYPE_CHECKING:
-    from me2sdk.schema import BestOfNResult, Candidate, RerankResult
-    from me2sdk.scorers import Scorer as AnyScorer
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="JSONL file, or - for standard input.")]
 
 Work = Callable[[dict[str, Any]], dict[str, Any]]
 Show = Callable[[dict[str, Any]], None]
 Abstained = Callable[[dict[str, Any]], bool]
-
-
-def ask(
-    question: Annotated[str, typer.Argument(help="The question, or - for standard input.")],
-    model: Annotated[list[str], typer.Option(help="LiteLLM model; several times for a mixed pool.")],
-    n: Annotated[int, typer.Option("-n", help="Candidates to sample.")] = 8,
-    scorer: ScorerOrNone = "mini",
-    quantization: Quantization = None,
-    select: Select = "auto",
-    answer: Answer = "auto",
-    stop: Annotated[
-        str | None,
-        typer.Option(
-            help="Stop before all are sampled: at this chance that the leading answer would still lead at the end, "
-            "such as 0.95, or sure where nothing can change it."
-        ),
-    ] = None,
-    min_confidence: MinConfidence = None,
-    escalate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Stronger model, asked once where the confidence is below --min-confidence (0.8 without it).",
-        ),
-    ] = None,
-    deadline: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Choose among what has come after so many seconds."),
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Sampling temperature; the provider's default if unset.")
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Longest completion, in tokens.")] = None,
-    min_candidates: Annotated[int, typer.Option(help="Fail with fewer answers than this.")] = 1,
-    api_base: ApiBase = None,
-    max_concurrency: MaxConcurrency = 16,
-    budget_usd: BudgetUsd = None,
-    budget_tokens: BudgetTokens = None,
-    cache: Cache = False,
-    dry_run: DryRun = False,
-    as_json: Json = False,
-) -> None:
-    """Sample several answers and print the best one; the others, and how sure that is, go to standard error.
-
-    Exit code 4 says that it is less sure than --min-confidence asks, also where some candidates failed.
-    """
-    from me2sdk.sampling import best_of_n
-
-    text = read_text("-").strip() if question == "-" else question
-    if not text.strip():
-        raise ConfigurationError("The question is empty. Give it as an argument, or - and pipe it in.")
-    sampling = {"temperature": temperature, "max_tokens": max_tokens}
-    llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache, **sampling)
-    rule = read_stop(stop)
-    announce_cost(
-        "best_of_n",
-        text,
-        llm,
-        dry_run=dry_run,
-        as_json=as_json,
-        at_most=n + bool(escalate),
-        n=n,
-        stop=rule,
-        escalate=escalate,
-    )
-    with progress("candidates", n) as advance:
-
-        def on_candidate(candidate: Candidate) -> None:
-            advance()
-
-        result = best_of_n(
-            text,
-            model=llm,
-            n=n,
-            scorer=_open_scorer(scorer, quantization),
-            select=select,
-            answer=_answer_key(answer),
-            stop=rule,
-            min_confidence=min_confidence,
-            escalate=escalate,
-            deadline=deadline,
-            min_candidates=min_candidates,
-            on_candidate=on_candidate,
-        )
-    if as_json:
-        emit(result.model_dump_json())
-    else:
-        err.print(candidates_table(result))
-        note(outcome(result) + _sampling_of(result, n))
-        note(f"{format_usage(result.usage)}, {result.seconds:.1f} s")
-        _show_failures(result)
-        emit(result.best.response)
-    if result.abstained:
-        fail(_abstention(result, min_confidence))
-        raise typer.Exit(ABSTAINED)
-    if result.failures:
-        raise typer.Exit(PARTIAL)
 
 
 def rerank_file(
@@ -176,7 +65,7 @@ def rerank_file(
     from me2sdk.schema import RerankResult
     from me2sdk.scorers import scorer_name
 
-    opened, key = _open_scorer(scorer, quantization), _answer_key(answer)
+    opened, key = open_scorer_or_none(scorer, quantization), answer_key(answer)
 
     def work(record: dict[str, Any]) -> dict[str, Any]:
         candidates = record.get("candidates")
@@ -201,13 +90,13 @@ def rerank_file(
             candidates_table(result, known, title=str(record.get("question") or f"line {record['line']}"))
         )
         emit(outcome(result))
-        _show_failures(result)
+        show_failures(result)
 
     def abstained(record: dict[str, Any]) -> bool:
         if not record["result"]["abstained"]:
             return False
         result = RerankResult.model_validate(record["result"])
-        fail(f"line {record['line']}: {_abstention(result, min_confidence)}")
+        fail(f"line {record['line']}: {abstention(result, min_confidence)}")
         return True
 
     settings = {
@@ -306,34 +195,3 @@ def _each_line(
         raise InvalidTraceError(f"{file} holds no lines.")
     if unsure:
         raise typer.Exit(ABSTAINED)
-
-
-def _open_scorer(name: str, quantization: Literal["int8", "nf4"] | None) -> AnyScorer | None:
-    from me2sdk.scorers import open_scorer
-
-    if name != "none":
-        return open_scorer(name, quantization=quantization)
-    if quantization:
-        raise ConfigurationError("--quantization is for a scorer, and --scorer none is none.")
-    return None
-
-
-def _answer_key(name: str) -> str | None:
-    return None if name == "none" else name
-
-
-def _sampling_of(result: BestOfNResult, n: int) -> str:
-    """What else there is to say of how candidates were sampled."""
-    early = f", stopped early after {result.asked - result.escalated} of {n}" if result.stopped_early else ""
-    return early + (", asked the stronger model" if result.escalated else "")
-
-
-def _abstention(result: RerankResult, least: float | None) -> str:
-    sure = "is not known" if result.confidence is None else f"of {result.confidence:.3f} is too low"
-    return f"abstained: the confidence {sure}, --min-confidence is {least}"
-
-
-def _show_failures(result: RerankResult) -> None:
-    for failure in result.failures:
-        whose = "all candidates" if failure.index is None else f"candidate {failure.index}"
-        fail(f"{whose} ({failure.stage}): {failure.error}: {failure.message}")

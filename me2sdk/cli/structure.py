@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from me2sdk.cli.io import PARTIAL, emit, fail, note, out, read_text
 from me2sdk.cli.model import announce_cost, format_usage, open_llm, spinner
@@ -31,6 +29,7 @@ from me2sdk.cli.options import (
     Structure,
 )
 from me2sdk.cli.tree import dag_tree
+from me2sdk.cli.verdict import reason, verdict_table
 
 if TYPE_CHECKING:
     from me2sdk.cost import Verb
@@ -160,16 +159,10 @@ def judge(
     if as_json:
         emit(verdict.model_dump_json())
         return
-    table = Table()
-    for head in ("dimension", "better", "agreement", "why"):
-        table.add_column(head, overflow="fold")
-    for dimension, found in verdict.dimensions.items():
-        name = dimension.value.replace("_", " ")
-        table.add_row(name, found.preference, f"{found.agreement:.0%}", Text(found.rationale))
-    table.add_row(
-        "all", verdict.preference, f"{verdict.agreement:.0%}", Text(verdict.rationale), style="bold"
-    )
-    out().print(table)
+    small = _on_terminal()
+    out().print(verdict_table(verdict, short=small))
+    if small:
+        emit(reason(verdict))
 
 
 def rank(

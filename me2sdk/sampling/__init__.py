@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from me2sdk.sampling.agreement import FEATURES as FEATURES
 from me2sdk.sampling.answers import (
+    AnswerGroups as AnswerGroups,
     AnswerKey as AnswerKey,
     answer_reader as answer_reader,
 )
@@ -25,6 +26,13 @@ from me2sdk.sampling.escalation import (
     escalation as escalation,
     open_stronger as open_stronger,
 )
+from me2sdk.sampling.many import (
+    OnResult as OnResult,
+    abest_of_n_many,
+    answer_each as answer_each,
+    best_of_n_many,
+)
+from me2sdk.sampling.outcomes import BestOfNManyResult, ManySummary, Outcome as Outcome, QuestionFailure
 from me2sdk.sampling.select import SelectionConfig as SelectionConfig
 from me2sdk.sampling.stopping import (
     Stop,
@@ -38,12 +46,17 @@ from me2sdk.sampling.verbs import abest_of_n, arerank, best_of_n, rerank
 
 __all__ = [
     "AnswerKey",
+    "BestOfNManyResult",
     "Escalate",
+    "ManySummary",
+    "QuestionFailure",
     "Stop",
     "abest_of_n",
+    "abest_of_n_many",
     "acompletion",
     "arerank",
     "best_of_n",
+    "best_of_n_many",
     "completion",
     "rerank",
 ]

@@ -210,6 +210,8 @@ def write_inputs(folder: Path) -> None:
             for k in range(3)
         ),
     )
+    lines("questions.jsonl", {"question": question}, {"question": "What is 12 * 13?"})
+    (folder / "questions.csv").write_text(f'problem,level\n"{question}",1\n', "utf-8")
     lines("traces.jsonl", {"question": question, "text": good}, {"question": question, "text": poor})
     lines("solutions.jsonl", {"question": question, "trace": good, "reference": "31"})
     (folder / "annotated").mkdir()
