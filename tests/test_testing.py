@@ -59,7 +59,7 @@ def test_it_annotates_by_the_local_rules(window: int) -> None:
     local = parse_dag(STEPS)
     assert [(n.action, n.parents) for n in dag.nodes] == [(n.action, n.parents) for n in local.nodes]
     assert "backtrack" in {node.action for node in dag.nodes}
-    assert (dag.errors, dag.annotator) == ((), f"fake ({'annotate' if window == 1 else 'annotate_window'} 1)")
+    assert (dag.errors, dag.annotator) == ((), f"fake ({'annotate' if window == 1 else 'annotate_window'} 2)")
     assert kinds(model) == (["annotate"] * 2 if window == 1 else ["annotate_window"])
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from me2sdk.annotate.answers import own_words, read_annotation, read_window
+from me2sdk.annotate.forms import annotation_form, annotation_schema
 from me2sdk.annotate.prompt import build_prompt
 from me2sdk.annotate.rules import problem, usable
 from me2sdk.annotate.types import Annotation, Limits, OnNode
 from me2sdk.dag import AnnotationError, AttachmentPool, DAGBuilder
 from me2sdk.errors import BudgetExceeded, GenerationError, JudgeError
-from me2sdk.llm import LLM, Generation
-from me2sdk.prompts import ask_until
+from me2sdk.llm import LLM, Generation, ask_structured
+from me2sdk.prompts import Outcome, ask_until
 from me2sdk.schema import Failure, Question, Step
 
 __all__ = ["ModelAnnotation"]
 
+Reading = TypeVar("Reading")
 _TIES = ("merge", "backtrack", "continue")  # the last one wins a tie
 _GIVE_UP_AFTER = 3  # requests in a row that failed for good
 
@@ -60,7 +62,7 @@ class ModelAnnotation:
         Raises:
             GenerationError: every call failed.
             BudgetExceeded: the budget did not allow a single call.
-            JudgeError: the model answered, but no answer could be used.
+            JudgeError: with ``strict``, the model answered, but no answer could be used.
             ConfigurationError: the calls cannot work.
         """
         number = 0
@@ -73,9 +75,11 @@ class ModelAnnotation:
                 number += 1
             else:
                 number = await self._window(number)
-        if self.errors and not self._decided:
-            if self._failure is not None and not self._answered:
-                raise self._failure
+        if self._decided:
+            return
+        if self._failure is not None and not self._answered:
+            raise self._failure
+        if self.errors and self._limits.strict:
             raise JudgeError(
                 f"{', '.join(self._llm.models)} gave no usable annotation for any of the {len(self.errors)} steps that "
                 f"it was asked about; the first: {self.errors[0].message}. Use a stronger model, raise max_tokens if "
@@ -100,27 +104,10 @@ class ModelAnnotation:
             return
         pool = self._pool()
 
-        def prompt(failed: str | None = None) -> str:
-            new = {number: self._steps[number]}
-            return build_prompt(new, pool, self.builder, question=self._question, failed=failed)
+        async def ask(as_json: bool) -> Outcome[tuple[list[Annotation], str]]:
+            return await self._ask(number, pool, as_json)
 
-        async def ask(messages: Question, attempt: int) -> list[str]:
-            texts, failure = await self._sample(messages, attempt)
-            if failure is not None and not texts:  # what may work a second time has been retried already
-                raise failure
-            return texts
-
-        def read(texts: list[str]) -> tuple[list[Annotation], str]:
-            """The annotations that can be used, or what is wrong with the last one."""
-            annotations = [read_annotation(text) for text in texts]
-            valid = [found for one in annotations if (found := usable(one, self.builder, pool))]
-            return valid, "" if valid else problem(annotations[-1], pool)
-
-        def again(reading: tuple[list[Annotation], str]) -> str | None:
-            valid, wrong = reading
-            return None if valid else prompt(wrong)
-
-        outcome = await ask_until(ask, prompt(), read, again, self._limits.max_retries + 1)
+        outcome = await self._in_form(ask)
         valid, wrong = outcome.reading or ([], "")
         if valid:
             self._decided += 1
@@ -128,6 +115,37 @@ class ModelAnnotation:
         else:
             reason = str(outcome.error) if outcome.error else wrong
             await self._fall_back(number, reason, outcome.asked * self._limits.samples)
+
+    async def _in_form(self, ask: Callable[[bool], Awaitable[Outcome[Reading]]]) -> Outcome[Reading]:
+        samples = range(self._limits.samples)
+        return await ask_structured(self._llm, self._limits.structured, samples, self._params, ask)
+
+    async def _ask(
+        self, number: int, pool: AttachmentPool, as_json: bool
+    ) -> Outcome[tuple[list[Annotation], str]]:
+        """The annotations of one step that can be used, or what is wrong with the last answer."""
+
+        def prompt(failed: str | None = None) -> str:
+            new = {number: self._steps[number]}
+            return build_prompt(
+                new, pool, self.builder, question=self._question, failed=failed, as_json=as_json
+            )
+
+        async def ask(messages: Question, attempt: int) -> list[str]:
+            return await self._texts(messages, attempt, annotation_schema(1) if as_json else {})
+
+        def read(texts: list[str]) -> tuple[list[Annotation], str]:
+            annotations = [read_annotation(text) for text in texts]
+            valid = [found for one in annotations if (found := usable(one, self.builder, pool))]
+            last = annotations[-1]
+            missing = annotation_form(1, as_json=as_json).missing
+            return valid, "" if valid else missing if last is None else problem(last, pool)
+
+        def again(reading: tuple[list[Annotation], str]) -> str | None:
+            valid, wrong = reading
+            return None if valid else prompt(wrong)
+
+        return await ask_until(ask, prompt(), read, again, self._limits.max_retries + 1)
 
     async def _fall_back(self, number: int, reason: str, attempts: int) -> None:
         """Attach a step for which there is no usable annotation."""
@@ -144,10 +162,21 @@ class ModelAnnotation:
         window = {number: self._steps[number] for number in range(first, end)}
         pool = self._pool()
         shown = {*pool.main_path, *pool.leaves, *window}
+        size = len(window)
+
+        async def ask(as_json: bool) -> Outcome[list[str]]:
+            prompt = build_prompt(window, pool, self.builder, question=self._question, as_json=as_json)
+            schema = annotation_schema(size) if as_json else {}
+            return await ask_until(
+                lambda messages, attempt: self._texts(messages, attempt, schema),
+                prompt,
+                read=lambda texts: texts,
+                again=lambda texts: None,
+            )
+
         texts: list[str] = []
         if self._failed_in_a_row < _GIVE_UP_AFTER:
-            prompt = build_prompt(window, pool, self.builder, question=self._question)
-            texts, _ = await self._sample(prompt, 0)
+            texts = (await self._in_form(ask)).reading or []
         readings = [read_window(text) for text in texts]
         for number in window:
             pool = self._pool()
@@ -165,33 +194,40 @@ class ModelAnnotation:
                 await self._one_step(number)
         return end
 
-    async def _sample(
-        self, prompt: Question, attempt: int
-    ) -> tuple[list[str], GenerationError | BudgetExceeded | None]:
-        """What the model says to a prompt, and the first failure. Each attempt takes samples of its own."""
+    async def _texts(self, prompt: Question, attempt: int, schema: Mapping[str, Any]) -> list[str]:
+        """What the model says to a prompt. Each attempt takes samples of its own.
+
+        Raises:
+            GenerationError: no answer came. What may work a second time has been retried already.
+            BudgetExceeded: the budget has no room for one.
+        """
         count = self._limits.samples
+        params = {**self._params, **schema}
         results: list[Generation | GenerationError | BudgetExceeded]
         if count > 1 and attempt == 0:  # several answers to one prompt can come in one call
             results = [
                 _error(item) if isinstance(item, Failure) else item
-                async for item in self._llm.asample(prompt, count, **self._params)
+                async for item in self._llm.asample(prompt, count, **params)
             ]
             results.sort(key=lambda item: item.index if isinstance(item, Generation) else count)
         else:
             indices = range(attempt * count, (attempt + 1) * count)
-            results = await asyncio.gather(*(self._generate(prompt, index) for index in indices))
+            results = await asyncio.gather(*(self._generate(prompt, index, params) for index in indices))
         answers = [item for item in results if isinstance(item, Generation)]
         failures = [item for item in results if not isinstance(item, Generation)]
         if failures and self._failure is None:
             self._failure = failures[0]
         self._answered = self._answered or bool(answers)
         self._failed_in_a_row = 0 if answers else self._failed_in_a_row + 1
-        texts = [own_words(answer.message, answer.finish_reason) for answer in answers]
-        return texts, failures[0] if failures else None
+        if failures and not answers:
+            raise failures[0]
+        return [own_words(answer.message, answer.finish_reason) for answer in answers]
 
-    async def _generate(self, prompt: Question, index: int) -> Generation | GenerationError | BudgetExceeded:
+    async def _generate(
+        self, prompt: Question, index: int, params: Mapping[str, Any]
+    ) -> Generation | GenerationError | BudgetExceeded:
         try:
-            return await self._llm.agenerate(prompt, sample_index=index, **self._params)
+            return await self._llm.agenerate(prompt, sample_index=index, **params)
         except (GenerationError, BudgetExceeded) as error:
             return error
 

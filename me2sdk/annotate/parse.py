@@ -6,36 +6,25 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 from me2sdk._sync import all_or_none, run_sync
 from me2sdk._tracing import traced
 from me2sdk.annotate.custom import annotate_with
+from me2sdk.annotate.inputs import Job, ManyTraces, OneTrace, holds_traces, read_job
 from me2sdk.annotate.local import LocalAnnotator
 from me2sdk.annotate.model import ModelAnnotation
 from me2sdk.annotate.prompt import prompt_name
 from me2sdk.annotate.types import Annotator, Limits, OnNode
 from me2sdk.dag import DAGNode, ReasoningDAG
-from me2sdk.errors import BatchAnnotationError, ConfigurationError, InvalidTraceError, ME2Error
-from me2sdk.llm import LLM, Budget, Model, check_options, open_llm
-from me2sdk.schema import Question, Step, Trace, question_text
-from me2sdk.steps import split_steps
-from me2sdk.traces import clean
+from me2sdk.errors import BatchAnnotationError, ConfigurationError, ME2Error
+from me2sdk.llm import LLM, Budget, Model, Structured, check_options, check_structured, open_llm
+from me2sdk.schema import Question, Step, question_text
 
 __all__ = ["aparse_dag", "parse_dag"]
 
 _log = logging.getLogger(__name__)
-OneTrace = Trace | str | list[str] | list[Step]
-ManyTraces = list[Trace] | list[list[str]] | list[list[Step]]
 OnStep = Callable[[int, DAGNode], Awaitable[None] | None]
-
-
-class _Job(NamedTuple):
-    """A trace to annotate."""
-
-    place: int
-    steps: list[Step]
-    question: Question | None
 
 
 @overload
@@ -50,6 +39,8 @@ async def aparse_dag(
     max_main: int = 24,
     max_leaves: int = 8,
     max_retries: int = 2,
+    structured: Structured = "auto",
+    strict: bool = False,
     prefixes: str | Iterable[str] | Path = "auto",
     max_concurrency: int = 16,
     cache: bool | str | Path | None = None,
@@ -72,6 +63,8 @@ async def aparse_dag(
     max_main: int = 24,
     max_leaves: int = 8,
     max_retries: int = 2,
+    structured: Structured = "auto",
+    strict: bool = False,
     prefixes: str | Iterable[str] | Path = "auto",
     max_concurrency: int = 16,
     cache: bool | str | Path | None = None,
@@ -94,6 +87,8 @@ async def aparse_dag(
     max_main: int = 24,
     max_leaves: int = 8,
     max_retries: int = 2,
+    structured: Structured = "auto",
+    strict: bool = False,
     prefixes: str | Iterable[str] | Path = "auto",
     max_concurrency: int = 16,
     cache: bool | str | Path | None = None,
@@ -119,14 +114,15 @@ async def aparse_dag(
             "samples and window are at least 1, max_main at least 2, max_leaves and max_retries at least 0; got "
             f"{samples=}, {window=}, {max_main=}, {max_leaves=}, {max_retries=}."
         )
-    many = isinstance(trace, (list, tuple)) and not isinstance(trace, Step) and _holds_traces(trace)
+    check_structured(structured)
+    many = isinstance(trace, (list, tuple)) and not isinstance(trace, Step) and holds_traces(trace)
     items: Sequence[Any] = trace if many else [trace]  # type: ignore[assignment]
-    jobs = [_job(index, item, question, prefixes, many) for index, item in enumerate(items)]
-    limits = Limits(max_main, max_leaves, samples, window, max_retries)
+    jobs = [read_job(index, item, question, prefixes, many) for index, item in enumerate(items)]
+    limits = Limits(max_main, max_leaves, samples, window, max_retries, structured, strict)
     llm = _llm(model, annotator, max_concurrency, timeout, cache, budget, params)
     own = annotator or LocalAnnotator()
 
-    async def one(job: _Job) -> ReasoningDAG | ME2Error:
+    async def one(job: Job) -> ReasoningDAG | ME2Error:
         on_node = _notifier(on_step, job.place)
         try:
             if llm is None:
@@ -169,6 +165,8 @@ def parse_dag(
     max_main: int = 24,
     max_leaves: int = 8,
     max_retries: int = 2,
+    structured: Structured = "auto",
+    strict: bool = False,
     prefixes: str | Iterable[str] | Path = "auto",
     max_concurrency: int = 16,
     cache: bool | str | Path | None = None,
@@ -191,6 +189,8 @@ def parse_dag(
     max_main: int = 24,
     max_leaves: int = 8,
     max_retries: int = 2,
+    structured: Structured = "auto",
+    strict: bool = False,
     prefixes: str | Iterable[str] | Path = "auto",
     max_concurrency: int = 16,
     cache: bool | str | Path | None = None,
@@ -212,6 +212,8 @@ def parse_dag(
     max_main: int = 24,
     max_leaves: int = 8,
     max_retries: int = 2,
+    structured: Structured = "auto",
+    strict: bool = False,
     prefixes: str | Iterable[str] | Path = "auto",
     max_concurrency: int = 16,
     cache: bool | str | Path | None = None,
@@ -244,6 +246,9 @@ def parse_dag(
         max_main: steps of the main path that are offered as parents: the first and the latest. At least 2.
         max_leaves: ends of other branches that are offered: the latest.
         max_retries: how often a step is asked about again, with the error named, where no answer can be used.
+        structured: whether the model is held to a JSON schema: "auto" where LiteLLM knows that it takes one, and until
+            it refuses; True in any case; False never, so that it writes lines with markers. Both forms are read.
+        strict: raise `JudgeError` for a trace none of whose answers could be used, instead of returning a chain.
         prefixes: how a trace is cut into steps; see `split_steps`.
         max_concurrency: calls in flight at most.
         cache: True or a folder keeps answers on disk, so that the same call is not paid for twice; a job that was
@@ -256,13 +261,13 @@ def parse_dag(
 
     Returns:
         A `ReasoningDAG`, or a list of them. A step without a usable annotation continues the main path and is listed
-        in ``.errors``; after three requests in a row that failed for good, no more are made for the trace. ``.usage``
-        is what the trace's calls cost.
+        in ``.errors``, so a trace none of whose answers could be used comes back as a chain; after three requests in a
+        row that failed for good, no more are made for the trace. ``.usage`` is what the trace's calls cost.
 
     Raises:
         GenerationError: every call of the trace failed.
         BudgetExceeded: the budget did not allow a single call.
-        JudgeError: the model answered, but no answer could be used.
+        JudgeError: with ``strict``, the model answered, but no answer could be used.
         BatchAnnotationError: some of several traces failed. Raised when all of them have ended; ``partial`` holds the
             DAGs of the others.
         InvalidTraceError: a trace is empty. Raised before any call is made.
@@ -288,6 +293,8 @@ def parse_dag(
             max_main=max_main,
             max_leaves=max_leaves,
             max_retries=max_retries,
+            structured=structured,
+            strict=strict,
             prefixes=prefixes,
             max_concurrency=max_concurrency,
             cache=cache,
@@ -298,50 +305,6 @@ def parse_dag(
         )
     )
     return parsed
-
-
-def _holds_traces(items: Sequence[Any]) -> bool:
-    """Whether a list holds several traces, rather than the steps of one."""
-    kinds = {
-        "steps"
-        if isinstance(item, (str, Step))
-        else "traces"
-        if isinstance(item, (Trace, list, tuple))
-        else ""
-        for item in items
-    }
-    if len(kinds) > 1 or "" in kinds:
-        raise InvalidTraceError(
-            "A list is either the steps of one trace (texts or Steps), or several traces (Trace objects, or lists of "
-            "steps); not both, and nothing else. Make a Trace of a text with Trace.from_text."
-        )
-    return kinds == {"traces"}
-
-
-def _job(
-    index: int, item: Any, question: Question | None, prefixes: str | Iterable[str] | Path, many: bool
-) -> _Job:
-    if isinstance(item, str):
-        item = Trace.from_text(item)
-    if isinstance(item, Trace):
-        steps = split_steps(item, prefixes)
-        question = question if question is not None else item.question
-    elif isinstance(item, (list, tuple)) and all(isinstance(part, (str, Step)) for part in item):
-        last = len(item) - 1
-        steps = [
-            Step(clean(part.text), clean(part.separator))
-            if isinstance(part, Step)
-            else Step(clean(part), "" if place == last else "\n\n")
-            for place, part in enumerate(item)
-        ]
-    else:
-        raise InvalidTraceError(
-            f"parse_dag takes a Trace, a text or a list of steps, not {type(item).__name__}."
-        )
-    if not any(step.text.strip() for step in steps):
-        which = f"Trace {index}" if many else "The trace"
-        raise InvalidTraceError(f"{which} is empty: it has no step that could be annotated.")
-    return _Job(index, steps, question)
 
 
 def _llm(
@@ -392,7 +355,7 @@ def _notifier(on_step: OnStep | None, index: int) -> OnNode:
 
 
 async def _with_model(
-    llm: LLM, job: _Job, limits: Limits, params: Mapping[str, Any], on_node: OnNode
+    llm: LLM, job: Job, limits: Limits, params: Mapping[str, Any], on_node: OnNode
 ) -> ReasoningDAG:
     work = ModelAnnotation(
         llm, job.steps, question=question_text(job.question), limits=limits, params=params, on_node=on_node

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from me2sdk import prompts
+from me2sdk.annotate.forms import annotation_form
 from me2sdk.dag import AttachmentPool, DAGBuilder
 from me2sdk.schema import Step
 
@@ -30,6 +31,7 @@ def build_prompt(
     *,
     question: str = "",
     failed: str | None = None,
+    as_json: bool = False,
 ) -> str:
     """The prompt for the next step, or for several consecutive ones.
 
@@ -39,6 +41,7 @@ def build_prompt(
         builder: the DAG so far.
         question: what was asked, as text; "" if that is not known.
         failed: why an earlier answer about the same step could not be used; for a single step.
+        as_json: whether to ask for a JSON object instead of lines with markers.
     """
     nodes, last = builder.nodes, pool.main_path[-1]
     shown = {number: _clip(nodes[number].text, _EARLIER) for number in (*pool.main_path, *pool.leaves)}
@@ -52,15 +55,18 @@ def build_prompt(
         return prompts.fence("\n".join(lines), nonce, label)
 
     left = {leaf: f", left the main path after step {_fork(leaf, builder)}" for leaf in pool.leaves}
+    form = annotation_form(len(new), as_json=as_json)
+    last_words = form.last.format(first=min(new), last=max(new))
     values = {
         "nonce": nonce,
+        "form": form.words,
         "question": prompts.fence(question, nonce, "question"),
         "main_path": part("main path", pool.main_path),
         "branches": part("branch ends", pool.leaves, left) if pool.leaves else "There are no other branches.",
     }
     if len(new) > 1:
         steps = ", ".join(map(str, new))
-        choices = f"Now answer for the steps {steps}, each with its line <|step|>."
+        choices = f"Now answer for the steps {steps}. {last_words}"
         return prompts.load("annotate_window").fill(
             **values, steps=part("new steps", list(new)), choices=choices
         )
@@ -70,7 +76,10 @@ def build_prompt(
         else ""
     )
     return prompts.load("annotate").fill(
-        **values, step=part("new step", list(new)), choices=_choices(next(iter(new)), pool), note=note
+        **values,
+        step=part("new step", list(new)),
+        choices=f"{_choices(next(iter(new)), pool)} {last_words}",
+        note=note,
     )
 
 

@@ -22,10 +22,8 @@ def usable(annotation: Annotation | None, builder: DAGBuilder, pool: AttachmentP
     return None if valid is None else annotation._replace(parents=valid)
 
 
-def problem(annotation: Annotation | None, pool: AttachmentPool) -> str:
+def problem(annotation: Annotation, pool: AttachmentPool) -> str:
     """Why an annotation is not valid, in words that help a model to correct it."""
-    if annotation is None:
-        return "it held no line <|action|>continue, <|action|>backtrack or <|action|>merge"
     named = ", ".join(map(str, annotation.parents)) or "no id"
     if annotation.action == "backtrack":
         choice = ", ".join(map(str, pool.main_path[:-1])) or "there is none, so backtrack is impossible"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from me2sdk.dag import AttachmentPool, DAGNode
+from me2sdk.llm import Structured
 from me2sdk.schema import Step
 
 __all__ = ["Annotation", "Annotator", "Limits", "OnNode"]
@@ -82,3 +83,5 @@ class Limits(NamedTuple):
     samples: int = 1
     window: int = 1
     max_retries: int = 2
+    structured: Structured = "auto"
+    strict: bool = False

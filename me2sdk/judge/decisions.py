@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from me2sdk.errors import InvalidTraceError
+from me2sdk.prompts import read_object
 from me2sdk.schema import Message, Trace, Vote
 from me2sdk.traces import is_cut_off, refusal_of
 
@@ -36,6 +37,7 @@ _ALTERNATIVE = re.compile(
     r"[^\w\n/|,&]{0,8}(?:[/|,&]|or\b|and\b)[^\w\n]{0,8}(?:(?:trace|answer|response)\W{0,4})?(?:[12]|one|two|tied?)\b",
     re.IGNORECASE,
 )
+_OR = re.compile(r"[\W_]*(?:(?:or|and)[\W_]*)?", re.IGNORECASE)
 
 
 class Decision(NamedTuple):
@@ -78,6 +80,9 @@ def read_decision(message: Message, finish_reason: str | None = None) -> Decisio
     said = (trace.response or "").strip()
     if trace.truncated or not said:
         return Decision(None, "", said, "it was cut off before the decision")
+    stated = (read_object(said) or {}) if "{" in said else {}
+    if isinstance(stated.get("decision"), str):
+        return _stated(said, stated)
     start, end, choice = _find(said)
     if choice is None:
         cut = is_cut_off(finish_reason)
@@ -89,6 +94,14 @@ def read_decision(message: Message, finish_reason: str | None = None) -> Decisio
     return Decision(choice, rationale, said)
 
 
+def _stated(said: str, stated: dict[str, Any]) -> Decision:
+    """The decision of a JSON object."""
+    choice = _choice(_value(stated["decision"], 0))
+    if choice is None:
+        return Decision(None, said, said, "its decision is none of the three")
+    return Decision(choice, str(stated.get("assessment") or ""), said)
+
+
 def _find(said: str) -> tuple[int, int, Choice | None]:
     """Where the decision starts and ends, and what it is."""
     marks = list(_MARKER.finditer(said)) or list(_LABEL.finditer(said))
@@ -98,16 +111,23 @@ def _find(said: str) -> tuple[int, int, Choice | None]:
         found = _LINE.fullmatch(text, start) if len(text) - start < 80 else None
         return start, len(said), _choice(found)
     last = marks[-1]
-    value = _VALUE.match(said, last.end())
-    if value is None or not _REST.match(said, value.end()) or _ALTERNATIVE.match(said, value.end()):
+    value = _value(said, last.end())
+    if value is None:
         return last.start(), len(said), None
     choice = _choice(value)
     if len(marks) > 1:
-        # Different decisions with nothing between them are a copy of the instructions.
+        # Different decisions with nothing but "or" between them are a copy of the instructions.
         before = _VALUE.match(said, marks[-2].end())
-        if before and _choice(before) != choice and not re.search(r"\w", said[before.end() : last.start()]):
+        if before and _choice(before) != choice and _OR.fullmatch(said, before.end(), last.start()):
             choice = None
     return last.start(), value.end(), choice
+
+
+def _value(said: str, start: int) -> re.Match[str] | None:
+    """The one decision that stands at a place."""
+    found = _VALUE.match(said, start)
+    clear = found and _REST.match(said, found.end()) and not _ALTERNATIVE.match(said, found.end())
+    return found if clear else None
 
 
 def _choice(value: re.Match[str] | None) -> Choice | None:

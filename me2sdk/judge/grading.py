@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from me2sdk import prompts
 from me2sdk.errors import ConfigurationError, GenerationError, InvalidTraceError, JudgeError
-from me2sdk.llm import LLM, Generation
+from me2sdk.judge.forms import ORDER_SCHEMA, order_again, order_form
+from me2sdk.llm import LLM, Generation, Structured, ask_structured, may_be_parameter
+from me2sdk.prompts import read_object
 from me2sdk.schema import Question, Trace
 from me2sdk.traces import is_cut_off, refusal_of
 
@@ -41,12 +44,8 @@ _ME2 = (
 )
 _HIGHEST = 10
 _GRADE_FORM = f"one short paragraph, then one line with <|decision|> and a whole number from 0 to {_HIGHEST}"
-_ORDER_FORM = (
-    "one short paragraph, then one line with <|decision|> and the numbers of all traces, as in {example}"
-)
 # Some providers take no more than this.
 _LOGPROBS = {"logprobs": True, "top_logprobs": 5}
-_NOT_ABOUT_PARAMETERS = frozenset(("ContextWindowExceededError", "ContentPolicyViolationError"))
 
 _MARKER = r"<?[|｜]\s{0,4}decision\s{0,4}[|｜]>?"
 # The same in words, only where a line starts with it; "> Grade: 9" is a quotation.
@@ -96,7 +95,7 @@ def grade_prompt(criteria: str, question: str, trace: Trace) -> str:
     )
 
 
-def order_prompt(criteria: str, question: str, traces: Sequence[Trace]) -> str:
+def order_prompt(criteria: str, question: str, traces: Sequence[Trace], *, as_json: bool = False) -> str:
     """The prompt that asks for the order of several traces, which are numbered as they come."""
     texts = [_shown(trace) for trace in traces]
     nonce = prompts.new_nonce(criteria, question, *texts)
@@ -107,6 +106,7 @@ def order_prompt(criteria: str, question: str, traces: Sequence[Trace]) -> str:
         question=prompts.fence(question or "(not known)", nonce, "question"),
         traces="\n\n".join(fenced),
         criteria=criteria,
+        form=order_form(len(texts), as_json=as_json),
     )
 
 
@@ -146,11 +146,26 @@ async def ask_grade(ask: Ask, prompt: str) -> Grade:
         expected = expected_grade(generation.raw, grade)
         return _Reading(Grade(grade if expected is None else expected, expected is not None), said)
 
-    return await _ask(ask, prompt, read, _GRADE_FORM)
+    return _value(await _ask(ask, prompt, read, _GRADE_FORM))
 
 
-async def ask_order(ask: Ask, prompt: str, count: int) -> list[list[int]]:
+async def ask_order(
+    llm: LLM,
+    make_prompt: Callable[[bool], str],
+    count: int,
+    repeat: int,
+    params: Mapping[str, Any],
+    structured: Structured = False,
+) -> list[list[int]]:
     """The order in which a judge puts ``count`` traces; see `read_order`.
+
+    Args:
+        llm: the judge.
+        make_prompt: what it is asked; with True for an answer in JSON.
+        count: how many traces there are.
+        repeat: which of several answers this is.
+        params: parameters of the calls.
+        structured: whether the judge is held to a JSON schema.
 
     Raises:
         JudgeError: no answer could be read.
@@ -163,8 +178,12 @@ async def ask_order(ask: Ask, prompt: str, count: int) -> list[list[int]]:
         order = None if problem else read_order(said, count)
         return _Reading(order, said, problem or f"it does not end with an order of all {count} traces")
 
-    example = " > ".join(map(str, range(count, 0, -1)))
-    return await _ask(ask, prompt, read, _ORDER_FORM.format(example=example))
+    async def in_form(as_json: bool) -> prompts.Outcome[_Reading[list[list[int]]]]:
+        more = ORDER_SCHEMA if as_json else {}
+        ask = partial(llm.agenerate, sample_index=repeat, **{**params, **more})
+        return await _ask(ask, make_prompt(as_json), read, order_again(count, as_json=as_json))
+
+    return _value(await ask_structured(llm, structured, [repeat], params, in_form))
 
 
 class _Reading(NamedTuple, Generic[Value]):
@@ -173,7 +192,9 @@ class _Reading(NamedTuple, Generic[Value]):
     problem: str = ""
 
 
-async def _ask(ask: Ask, prompt: str, read: Callable[[Generation], _Reading[Value]], form: str) -> Value:
+async def _ask(
+    ask: Ask, prompt: str, read: Callable[[Generation], _Reading[Value]], form: str
+) -> prompts.Outcome[_Reading[Value]]:
     def again(reading: _Reading[Value]) -> Question | None:
         if reading.value is not None:
             return None
@@ -181,7 +202,11 @@ async def _ask(ask: Ask, prompt: str, read: Callable[[Generation], _Reading[Valu
             prompt, reading.said, f"The answer could not be read: {reading.problem}.", form
         )
 
-    outcome = await prompts.ask_until(lambda messages, _: ask(messages), prompt, read, again)
+    return await prompts.ask_until(lambda messages, _: ask(messages), prompt, read, again)
+
+
+def _value(outcome: prompts.Outcome[_Reading[Value]]) -> Value:
+    """What was read, or the error in which asking ended."""
     if outcome.error is not None:
         raise outcome.error
     if outcome.reading is None or outcome.reading.value is None:
@@ -229,12 +254,15 @@ def read_order(said: str, count: int) -> list[list[int]] | None:
     Returns:
         Places in the list of traces, from 0, best first; those that are equally good stand together.
     """
-    found = _last_word(said, _ORDER)
-    if found is None:
+    stated = (read_object(said) or {}).get("order")
+    found = None if isinstance(stated, list) else _last_word(said, _ORDER)
+    if isinstance(stated, list):
+        listed = [",".join(map(str, tier)) if isinstance(tier, list) else str(tier) for tier in stated]
+    elif found:
+        listed = re.split("[>,]", found["value"])
+    else:
         return None
-    tiers = [
-        [int(number) - 1 for number in re.findall(r"\d+", tier)] for tier in re.split("[>,]", found["value"])
-    ]
+    tiers = [[int(number) - 1 for number in re.findall(r"\d{1,4}", tier)] for tier in listed]
     return tiers if sorted(place for tier in tiers for place in tier) == list(range(count)) else None
 
 
@@ -323,9 +351,7 @@ async def ask_with_logprobs(
         try:
             return await llm.agenerate(messages, sample_index=sample, **{**_LOGPROBS, **params})
         except GenerationError as error:
-            # A function without these parameters raises TypeError.
-            about = error.status in (400, 422, 501) or error.error_type == "TypeError"
-            if not about or error.error_type in _NOT_ABOUT_PARAMETERS:
+            if not may_be_parameter(error):
                 raise
     generation = await llm.agenerate(messages, sample_index=sample, **params)
     refused.add(model)  # only now is it known that they were the reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ from me2sdk.judge.decisions import settled, tally
 from me2sdk.judge.prompts import Judgement, aggregate_prompt, dimension_prompt, judge_once, prompt_versions
 from me2sdk.judge.verdicts import DimensionVerdict, PairVerdict
 from me2sdk.judge.views import DagParser, Judged, JudgedTrace
-from me2sdk.llm import LLM, Budget, Model, check_options, open_llm
+from me2sdk.llm import LLM, Budget, Model, Structured, check_options, check_structured, open_llm
 from me2sdk.schema import Question, Vote, question_text
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ async def ajudge_pair(
     structure: bool = True,
     early_stop: bool = False,
     annotator: Annotator | Literal["local"] | None = None,
+    structured: Structured = "auto",
     max_concurrency: int = 16,
     cache: bool | str | Path | None = None,
     budget: Budget | None = None,
@@ -61,6 +62,7 @@ async def ajudge_pair(
     """
     check_options(judge_pair, params)
     check_repeats(repeats)
+    check_structured(structured)
     llm = open_llm(
         model,
         verb="judge_pair",
@@ -69,13 +71,14 @@ async def ajudge_pair(
         max_concurrency=max_concurrency,
         timeout=timeout,
     )
-    parser = DagParser(llm, annotator, params)
+    parser = DagParser(llm, annotator, params, structured)
     async with AsyncExitStack() as stack:
         first, second = [
             await stack.enter_async_context(JudgedTrace(item, question, parser if structure else None))
             for item in (a, b)
         ]
-        comparison = PairComparison(shared_question(question, first, second), first, second, llm, params)
+        text = shared_question(question, first, second)
+        comparison = PairComparison(text, first, second, llm, params, structured=structured)
         return await comparison.judge(repeats, early_stop=early_stop)
 
 
@@ -89,6 +92,7 @@ def judge_pair(
     structure: bool = True,
     early_stop: bool = False,
     annotator: Annotator | Literal["local"] | None = None,
+    structured: Structured = "auto",
     max_concurrency: int = 16,
     cache: bool | str | Path | None = None,
     budget: Budget | None = None,
@@ -118,6 +122,8 @@ def judge_pair(
             and the others after it, which doubles the wall time of pairs whose votes stay consistent.
         annotator: what builds the DAGs: None for the same model as the judge, "local" for the annotator that
             needs no model, or any annotator.
+        structured: whether the model is held to a JSON schema: "auto" where LiteLLM knows that it takes one, and until
+            it refuses; True in any case; False never, so that it ends with a marker. Both forms are read.
         max_concurrency: calls in flight at most.
         cache: True or a folder keeps the answers to each repeat on disk, so that the same call again costs
             nothing. Off by default.
@@ -134,7 +140,8 @@ def judge_pair(
         JudgeError: in one of the orders no judgement could be read. Its ``votes`` and ``usage`` hold what
             happened and what it cost.
         InvalidTraceError: a trace is empty.
-        GenerationError: a DAG could not be made.
+        GenerationError: every call for a DAG failed. (Where the model answers, but nothing can be read, the DAG is a
+            chain; ``verdict.dag_a.errors`` says so.)
         ConfigurationError: an argument cannot work.
 
     Example:
@@ -156,6 +163,7 @@ def judge_pair(
             structure=structure,
             early_stop=early_stop,
             annotator=annotator,
+            structured=structured,
             max_concurrency=max_concurrency,
             cache=cache,
             budget=budget,
@@ -196,15 +204,24 @@ class PairComparison:
         b: the other.
         llm: the judge; its usage is reported as that of the verdict.
         params: parameters of the calls.
+        structured: whether the judge is held to a JSON schema.
     """
 
     def __init__(
-        self, question: str, a: JudgedTrace, b: JudgedTrace, llm: LLM, params: Mapping[str, Any]
+        self,
+        question: str,
+        a: JudgedTrace,
+        b: JudgedTrace,
+        llm: LLM,
+        params: Mapping[str, Any],
+        *,
+        structured: Structured = False,
     ) -> None:
         self._question = question
         self._a, self._b = a, b
         self._llm = llm
         self._params = params
+        self._structured = structured
         self._votes: list[Vote] = []
 
     async def judge(self, repeats: int, *, early_stop: bool) -> PairVerdict:
@@ -263,10 +280,11 @@ class PairComparison:
 
         async def dimension(which: Dimension) -> Judgement:
             first, second = await all_or_none(*(trace.view(which, self._question) for trace in pair))
-            prompt = dimension_prompt(which, self._question, first, second)
-            return self._record(
-                which, order, repeat, await judge_once(self._llm, prompt, repeat, self._params)
-            )
+
+            def prompt(as_json: bool) -> str:
+                return dimension_prompt(which, self._question, first, second, as_json=as_json)
+
+            return self._record(which, order, repeat, await self._ask(prompt, repeat))
 
         judgements = dict(zip(Dimension, await all_or_none(*map(dimension, Dimension)), strict=True))
         if all(judgement.choice is None for judgement in judgements.values()):
@@ -274,8 +292,14 @@ class PairComparison:
             self._record("aggregate", order, repeat, Judgement(None, asked=0, error=error))
             return
         first, second = (judged.trace.reasoning for judged in pair)
-        prompt = aggregate_prompt(self._question, first, second, judgements)
-        self._record("aggregate", order, repeat, await judge_once(self._llm, prompt, repeat, self._params))
+
+        def prompt(as_json: bool) -> str:
+            return aggregate_prompt(self._question, first, second, judgements, as_json=as_json)
+
+        self._record("aggregate", order, repeat, await self._ask(prompt, repeat))
+
+    async def _ask(self, prompt: Callable[[bool], str], repeat: int) -> Judgement:
+        return await judge_once(self._llm, prompt, repeat, self._params, self._structured)
 
     def _record(
         self, subject: Dimension | Literal["aggregate"], order: Order, repeat: int, judgement: Judgement

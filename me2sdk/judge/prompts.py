@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from me2sdk import prompts
 from me2sdk._choices import Dimension
 from me2sdk.judge.decisions import Choice, read_decision
-from me2sdk.llm import LLM, Generation
+from me2sdk.judge.forms import DECISION_SCHEMA, decision_again, decision_form
+from me2sdk.llm import LLM, Generation, Structured, ask_structured
 from me2sdk.schema import Question
 
 __all__ = [
@@ -18,8 +19,6 @@ __all__ = [
     "judge_once",
     "prompt_versions",
 ]
-
-_FORM = "one short paragraph, then one line with <|decision|>Trace 1, <|decision|>Trace 2 or <|decision|>Tie"
 
 
 class Judgement(NamedTuple):
@@ -48,7 +47,9 @@ def prompt_versions(*, structure: bool) -> dict[str, int]:
     return {str(name): prompts.load(name).version for name in names}
 
 
-def dimension_prompt(dimension: Dimension, question: str, first: str, second: str) -> str:
+def dimension_prompt(
+    dimension: Dimension, question: str, first: str, second: str, *, as_json: bool = False
+) -> str:
     """The prompt for one dimension.
 
     Both dimensions of a level share the text up to the criterion, so providers that cache prefixes bill the traces
@@ -60,11 +61,17 @@ def dimension_prompt(dimension: Dimension, question: str, first: str, second: st
         question=prompts.fence(question or "(not known)", nonce, "question"),
         trace_1=prompts.fence(first, nonce, "trace 1"),
         trace_2=prompts.fence(second, nonce, "trace 2"),
+        form=decision_form(as_json=as_json),
     )
 
 
 def aggregate_prompt(
-    question: str, first: str, second: str, judgements: Mapping[Dimension, Judgement]
+    question: str,
+    first: str,
+    second: str,
+    judgements: Mapping[Dimension, Judgement],
+    *,
+    as_json: bool = False,
 ) -> str:
     """The prompt that weighs the four dimensions against both full traces."""
     names: dict[Choice | None, str] = {"1": "Trace 1", "2": "Trace 2", "tie": "Tie"}
@@ -79,17 +86,25 @@ def aggregate_prompt(
         trace_1=prompts.fence(first, nonce, "trace 1"),
         trace_2=prompts.fence(second, nonce, "trace 2"),
         assessments=prompts.fence(assessments, nonce, "assessments"),
+        form=decision_form(as_json=as_json),
     )
 
 
-async def judge_once(llm: LLM, prompt: str, repeat: int, params: Mapping[str, Any]) -> Judgement:
+async def judge_once(
+    llm: LLM,
+    make_prompt: Callable[[bool], str],
+    repeat: int,
+    params: Mapping[str, Any],
+    structured: Structured = False,
+) -> Judgement:
     """Ask a judge. An answer that cannot be read is shown to it with the reason, and it is asked again.
 
     Args:
         llm: the judge.
-        prompt: what it is asked.
+        make_prompt: what it is asked; with True for an answer in JSON.
         repeat: which of several answers to the same prompt this is.
         params: parameters of the calls.
+        structured: whether the judge is held to a JSON schema.
 
     Returns:
         The judgement; its ``choice`` is None where the call failed for good or no answer could be read.
@@ -98,15 +113,22 @@ async def judge_once(llm: LLM, prompt: str, repeat: int, params: Mapping[str, An
         ConfigurationError: a parameter cannot work.
     """
 
-    def ask(messages: Question, _: int) -> Awaitable[Generation]:
-        return llm.agenerate(messages, sample_index=repeat, **params)
+    async def in_form(as_json: bool) -> prompts.Outcome[Judgement]:
+        prompt = make_prompt(as_json)
+        more = DECISION_SCHEMA if as_json else {}
 
-    def again(judgement: Judgement) -> Question | None:
-        if judgement.error is None:
-            return None
-        return prompts.correction(prompt, judgement.raw, judgement.error, _FORM)
+        def ask(messages: Question, _: int) -> Awaitable[Generation]:
+            return llm.agenerate(messages, sample_index=repeat, **{**params, **more})
 
-    outcome = await prompts.ask_until(ask, prompt, _read, again)
+        def again(judgement: Judgement) -> Question | None:
+            if judgement.error is None:
+                return None
+            form = decision_again(as_json=as_json)
+            return prompts.correction(prompt, judgement.raw, judgement.error, form)
+
+        return await prompts.ask_until(ask, prompt, _read, again)
+
+    outcome = await ask_structured(llm, structured, [repeat], params, in_form)
     judgement = (outcome.reading or Judgement(None))._replace(asked=outcome.asked)
     if outcome.error is not None:
         return judgement._replace(error=f"{type(outcome.error).__name__}: {outcome.error}")

@@ -15,7 +15,7 @@ from me2sdk.judge.pair import check_repeats, shared_question
 from me2sdk.judge.tournament import JudgedTournament
 from me2sdk.judge.verdicts import Ranking
 from me2sdk.judge.views import DagParser, Judged, JudgedTrace
-from me2sdk.llm import LLM, Budget, Model, check_options, open_llm
+from me2sdk.llm import LLM, Budget, Model, Structured, check_options, check_structured, open_llm
 from me2sdk.schema import Question
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ async def arank_traces(
     structure: bool = True,
     early_stop: bool = False,
     annotator: Annotator | Literal["local"] | None = None,
+    structured: Structured = "auto",
     max_concurrency: int = 16,
     cache: bool | str | Path | None = None,
     budget: Budget | None = None,
@@ -55,6 +56,7 @@ async def arank_traces(
     check_options(rank_traces, params)
     started = time.perf_counter()
     check_repeats(repeats)
+    check_structured(structured)
     if isinstance(traces, str) or len(traces) == 0:
         raise InvalidTraceError("rank_traces needs a list with at least one trace.")
     llm = open_llm(
@@ -65,11 +67,13 @@ async def arank_traces(
         max_concurrency=max_concurrency,
         timeout=timeout,
     )
-    parser = DagParser(llm, annotator, params) if structure else None
+    parser = DagParser(llm, annotator, params, structured) if structure else None
     async with AsyncExitStack() as stack:
         judged = [await stack.enter_async_context(JudgedTrace(item, question, parser)) for item in traces]
         text = shared_question(question, *judged)
-        tournament = JudgedTournament(text, judged, llm, params, repeats=repeats, early_stop=early_stop)
+        tournament = JudgedTournament(
+            text, judged, llm, params, repeats=repeats, early_stop=early_stop, structured=structured
+        )
         order = await tournament.sort()
         strengths = tournament.strengths()
     if len(judged) > 1 and not tournament.comparisons:
@@ -100,6 +104,7 @@ def rank_traces(
     structure: bool = True,
     early_stop: bool = False,
     annotator: Annotator | Literal["local"] | None = None,
+    structured: Structured = "auto",
     max_concurrency: int = 16,
     cache: bool | str | Path | None = None,
     budget: Budget | None = None,
@@ -121,6 +126,7 @@ def rank_traces(
         structure: as in `judge_pair`.
         early_stop: as in `judge_pair`.
         annotator: as in `judge_pair`.
+        structured: as in `judge_pair`.
         max_concurrency: as in `judge_pair`, over all pairs.
         cache: as in `judge_pair`.
         budget: as in `judge_pair`.
@@ -153,6 +159,7 @@ def rank_traces(
             structure=structure,
             early_stop=early_stop,
             annotator=annotator,
+            structured=structured,
             max_concurrency=max_concurrency,
             cache=cache,
             budget=budget,

@@ -21,7 +21,16 @@ from me2sdk.judge.grading import (
 from me2sdk.judge.listing import knock_out
 from me2sdk.judge.pair import check_repeats
 from me2sdk.judge.ranking import arank_traces
-from me2sdk.llm import CONNECTION, LLM, Generation, Model, check_options, same_provider
+from me2sdk.llm import (
+    CONNECTION,
+    LLM,
+    Generation,
+    Model,
+    Structured,
+    check_options,
+    check_structured,
+    same_provider,
+)
 from me2sdk.schema import Question, Scores, Trace, Usage, question_text
 from me2sdk.scorers import (
     Questions,
@@ -93,6 +102,8 @@ class JudgeScorer:
         top: judge only that many traces of a question, the best by ``first``. The others stand below them in the order
             of ``first``. None judges all.
         first: the scorer that ``top`` goes by, as `best_of_n` takes it.
+        structured: of "list" and "pairs", as in `judge_pair`. A grade is read behind its marker, where its probability
+            stands.
         **params: sent with every call: ``temperature``, ``max_tokens``, ``api_base``, …
 
     Attributes:
@@ -123,10 +134,12 @@ class JudgeScorer:
         repeats: int = 2,
         top: int | None = None,
         first: str | Scorer = "mini",
+        structured: Structured = "auto",
         **params: Any,
     ) -> None:
         check_options(JudgeScorer, params)
         check_repeats(repeats)
+        check_structured(structured)
         if limits := sorted(_LIMITS & params.keys()):
             raise ConfigurationError(
                 f"JudgeScorer takes no {' and no '.join(limits)}. Give it an LLM(…) that has them."
@@ -145,6 +158,7 @@ class JudgeScorer:
         self._criteria = read_criteria(criteria)
         self._samples, self._repeats = samples, repeats
         self._top = top
+        self._structured = structured
         self._first = None if top is None else open_scorer(first)
         self._params = params
         self._without_logprobs: set[str] = set()
@@ -244,8 +258,8 @@ class JudgeScorer:
 
         async def order(places: Sequence[int], repeat: int) -> list[list[int]]:
             shown = [traces[place] for place in places]
-            ask = partial(self._llm.agenerate, sample_index=repeat, **self._params)
-            return await ask_order(ask, order_prompt(self._criteria, text, shown), len(shown))
+            prompt = partial(_order_prompt, self._criteria, text, shown)
+            return await ask_order(self._llm, prompt, len(shown), repeat, self._params, self._structured)
 
         return list(await knock_out(len(traces), order, self._repeats))
 
@@ -281,6 +295,7 @@ class JudgeScorer:
                 repeats=self._repeats,
                 structure=False,
                 early_stop=True,
+                structured=self._structured,
                 **self._params,
             )
         except ConfigurationError:
@@ -294,6 +309,10 @@ class JudgeScorer:
             else strength
             for strength in ranking.strengths
         ]
+
+
+def _order_prompt(criteria: str, question: str, traces: Sequence[Trace], as_json: bool) -> str:
+    return order_prompt(criteria, question, traces, as_json=as_json)
 
 
 def _rewards(outcomes: list[Outcome]) -> list[float]:

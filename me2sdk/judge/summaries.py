@@ -13,7 +13,7 @@ from me2sdk.errors import InvalidTraceError, JudgeError
 from me2sdk.llm import LLM, Generation
 from me2sdk.schema import Failure, Question, Trace
 
-__all__ = ["Summaries", "asummarize"]
+__all__ = ["Summaries", "asummarize", "read_summaries"]
 
 _MAX_NODES, _MAX_CHARACTERS = 12, 24_000  # per call
 _MAX_LENGTH = 600  # characters; what is longer is not a summary
@@ -59,6 +59,12 @@ async def asummarize(
     return Summaries(sentences, tuple(failure for part in done for failure in part.failures))
 
 
+def read_summaries(said: str) -> dict[int, str]:
+    """The sentence for each part that an answer names, without those that are no summary."""
+    found = {int(number): " ".join(text.split()) for number, text in _LINE.findall(said)}
+    return {part: text for part, text in found.items() if len(text) <= _MAX_LENGTH}
+
+
 def _batches(dag: ReasoningDAG) -> list[list[int]]:
     batches: list[list[int]] = []
     size = 0
@@ -86,10 +92,8 @@ async def _batch(
             trace = Trace.from_message(generation.message, finish_reason=generation.finish_reason)
         except InvalidTraceError:
             return generation.model
-        found = {int(number): " ".join(text.split()) for number, text in _LINE.findall(trace.response or "")}
-        sentences.update(
-            (node, found[node]) for node in missing() if 0 < len(found.get(node, "")) <= _MAX_LENGTH
-        )
+        found = read_summaries(trace.response or "")
+        sentences.update((node, found[node]) for node in missing() if node in found)
         return generation.model
 
     def missing() -> list[int]:
@@ -124,5 +128,8 @@ def _prompt(dag: ReasoningDAG, nodes: list[int], question: str) -> str:
         for node, text in texts.items()
     )
     return prompts.load("summarize").fill(
-        nonce=nonce, question=prompts.fence(question or "(not known)", nonce, "question"), parts=parts
+        nonce=nonce,
+        question=prompts.fence(question or "(not known)", nonce, "question"),
+        parts=parts,
+        first=str(nodes[0]),
     )

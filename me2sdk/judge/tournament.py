@@ -13,7 +13,7 @@ from me2sdk.errors import ConfigurationError, ME2Error
 from me2sdk.judge.pair import PairComparison
 from me2sdk.judge.verdicts import Comparison, PairFailure, PairVerdict, Preference
 from me2sdk.judge.views import JudgedTrace
-from me2sdk.llm import LLM
+from me2sdk.llm import LLM, Structured
 
 __all__ = [
     "JudgedTournament",
@@ -118,6 +118,7 @@ class JudgedTournament(Tournament):
         params: parameters of the calls.
         repeats: how often a pair is judged in each order.
         early_stop: whether to stop asking about a pair once its label can only be a tie.
+        structured: whether the judge is held to a JSON schema.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class JudgedTournament(Tournament):
         *,
         repeats: int,
         early_stop: bool,
+        structured: Structured = False,
     ) -> None:
         super().__init__(len(traces))
         self._question = question
@@ -136,10 +138,16 @@ class JudgedTournament(Tournament):
         self._llm = llm
         self._params = params
         self._repeats, self._early_stop = repeats, early_stop
+        self._structured = structured
 
     async def _judge(self, a: int, b: int) -> None:
         comparison = PairComparison(
-            self._question, self._traces[a], self._traces[b], self._llm.session(), self._params
+            self._question,
+            self._traces[a],
+            self._traces[b],
+            self._llm.session(),
+            self._params,
+            structured=self._structured,
         )
         try:
             with span("verb", "judge_pair", pair=(a, b)) as watched:

@@ -10,7 +10,7 @@ from me2sdk._choices import Dimension
 from me2sdk.dag import ReasoningDAG, join_nodes, macro_view, micro_view
 from me2sdk.errors import ConfigurationError, InvalidTraceError
 from me2sdk.judge.summaries import Summaries, asummarize
-from me2sdk.llm import LLM
+from me2sdk.llm import LLM, Structured
 from me2sdk.schema import Failure, Question, Trace
 
 if TYPE_CHECKING:
@@ -29,26 +29,32 @@ class DagParser:
         llm: asked for annotations and summaries.
         annotator: None for annotations by ``llm``, "local" for the local annotator, or an annotator.
         params: parameters of the calls.
+        structured: whether ``llm`` is held to a JSON schema where it annotates.
 
     Raises:
         ConfigurationError: there is no such annotator.
     """
 
     def __init__(
-        self, llm: LLM, annotator: Annotator | Literal["local"] | None, params: Mapping[str, Any]
+        self,
+        llm: LLM,
+        annotator: Annotator | Literal["local"] | None,
+        params: Mapping[str, Any],
+        structured: Structured = False,
     ) -> None:
         if isinstance(annotator, str) and annotator != "local":
             raise ConfigurationError(f'annotator is None, "local" or an annotator, not {annotator!r}.')
         self.llm = llm
         self.params = dict(params)
         self._annotator = annotator
+        self._structured = structured
 
     async def parse(self, trace: Trace) -> ReasoningDAG:
         """The DAG of ``trace``."""
         from me2sdk.annotate import aparse_dag
 
         if self._annotator is None:
-            return await aparse_dag(trace, model=self.llm, **self.params)
+            return await aparse_dag(trace, model=self.llm, structured=self._structured, **self.params)
         return await aparse_dag(trace, annotator=None if self._annotator == "local" else self._annotator)
 
 

@@ -14,7 +14,13 @@ from me2sdk.llm.door import (
 from me2sdk.llm.dry_run import dry_run as dry_run
 from me2sdk.llm.providers import CONNECTION as CONNECTION, same_provider as same_provider
 from me2sdk.llm.redaction import redact as redact, without_secrets as without_secrets
-from me2sdk.llm.request import check_options as check_options
+from me2sdk.llm.request import check_options as check_options, may_be_parameter as may_be_parameter
+from me2sdk.llm.structured import (
+    Structured as Structured,
+    ask_structured as ask_structured,
+    check_structured as check_structured,
+    schema_params as schema_params,
+)
 from me2sdk.llm.targets import Model, Router
 from me2sdk.llm.tokens import TokenCounter as TokenCounter, estimate_tokens as estimate_tokens
 

@@ -92,6 +92,7 @@ class LLM:
             self._cache = ResponseCache(folder, cache_size_bytes)
         self._usage: dict[str, Usage] = {}
         self._parent: LLM | None = None
+        self._without_schema: set[tuple[str, str]] = set()  # see `ask_structured`; sessions share it
         self._around: Callable[[int], AbstractContextManager[Any]] = lambda index: _tracing.NOTHING
         self._lock = threading.Lock()
 

@@ -125,6 +125,19 @@ def supports_n(model: str, params: Mapping[str, Any]) -> bool:
     return "n" in (names or ())
 
 
+def supports_schema(model: str, params: Mapping[str, Any]) -> bool:
+    """Whether LiteLLM knows that a model's answers can be held to a JSON schema."""
+    try:
+        with quiet_litellm():
+            return bool(
+                load_litellm().supports_response_schema(
+                    model=model, custom_llm_provider=params.get("custom_llm_provider")
+                )
+            )
+    except Exception:  # as above
+        return False
+
+
 def provider(model: str, params: Mapping[str, Any]) -> str | None:
     """LiteLLM's name of the provider that would be asked, or None where it does not know."""
     try:

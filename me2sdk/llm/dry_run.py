@@ -50,6 +50,9 @@ class _SimulatedTarget(Target):
     def supports_n(self, params: Mapping[str, Any]) -> bool:
         return self._model.supports_n(params)
 
+    def supports_schema(self, params: Mapping[str, Any]) -> bool:
+        return self._model.supports_schema(params)
+
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
         if not self._prices:  # the parameters that a price depends on are the same for all calls
             self._prices.append(self._model.prices(params))

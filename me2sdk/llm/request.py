@@ -144,6 +144,13 @@ def rejects_n(error: BaseException) -> bool:
     return _N_IN_WORDS.search(text) is not None or _N_BY_NAME.search(text) is not None
 
 
+def may_be_parameter(error: GenerationError) -> bool:
+    """Whether a call may have failed because the server does not know one of its parameters, or its value."""
+    # A function without the parameter raises TypeError; some services that route answer 404.
+    known = error.status in (400, 404, 422, 501) or error.error_type == "TypeError"
+    return known and error.error_type not in _OTHER_NAMES
+
+
 def may_be_n(error: GenerationError) -> bool:
     """Whether a call may have failed because it asked for several answers, though the server does not say so."""
     return (

@@ -71,6 +71,10 @@ class Target(ABC):
     def answers_singly(self, params: Mapping[str, Any]) -> None:  # noqa: B027 - most give one answer per call
         """Remember that a call with these parameters brings one answer."""
 
+    def supports_schema(self, params: Mapping[str, Any]) -> bool:
+        """Whether an answer can be held to a JSON schema, as far as that is known."""
+        return False
+
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
         """Prices per token, or None where they are unknown."""
         return None
@@ -90,6 +94,7 @@ class NamedTarget(Target):
     def __init__(self, name: str) -> None:
         self.name = name
         self._supports_n: dict[Any, bool] = {}
+        self._supports_schema: dict[str, bool] = {}
 
     def identity(self) -> Any:
         """What names the model in the key of a cached answer."""
@@ -105,6 +110,13 @@ class NamedTarget(Target):
     def answers_singly(self, params: Mapping[str, Any]) -> None:
         """Remember that this server gives one answer per request."""
         self._supports_n[_server(params)] = False
+
+    def supports_schema(self, params: Mapping[str, Any]) -> bool:
+        """Whether an answer can be held to a JSON schema, as far as LiteLLM knows."""
+        provider = str(params.get("custom_llm_provider"))
+        if provider not in self._supports_schema:
+            self._supports_schema[provider] = door.supports_schema(self.name, params)
+        return self._supports_schema[provider]
 
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
         """Prices per token, or None where they are unknown."""
@@ -144,6 +156,10 @@ class RouterTarget(Target):
             "group": self.name,
             "deployments": [list(pair) for pair in zip(groups, settings, strict=True)],
         }
+
+    def supports_schema(self, params: Mapping[str, Any]) -> bool:
+        """Whether all deployments can be held to a JSON schema, since any of them may answer."""
+        return all(door.supports_schema(str(own.get("model")), own) for own in self._settings())
 
     def prices(self, params: Mapping[str, Any]) -> Prices | None:
         """Prices per token, or None where they are unknown."""

@@ -30,6 +30,8 @@ from me2sdk import Budget, RemoteTRMScorer, Trace, TRMScorer
 from me2sdk.adapters.openai_server import ServerConfig, create_app, serving
 from me2sdk.adapters.openai_server.run import listen, run
 from me2sdk.errors import ConfigurationError
+from me2sdk.scorers import alone_scorer
+from me2sdk.scorers.mini import MiniScorer
 from me2sdk.testing import tiny_reward_model
 
 GOOD, BAD = "12 * 13 = 120 + 36 = 156. The answer is 156.", "12 * 13 = 140, or 12 * 13 = 141. Hmm. It is 146."
@@ -54,6 +56,10 @@ class Upstream(OpenAIServer):
         self.max_in_flight = 0
 
 
+MINI = MiniScorer.load().alone()
+"""Rewards that do not depend on how many say the same: what is tested is that the best one comes back."""
+
+
 @contextmanager
 def served(upstream: OpenAIServer | None, **settings: Any) -> Iterator[str]:
     """The URL of a server in front of ``upstream``."""
@@ -62,6 +68,7 @@ def served(upstream: OpenAIServer | None, **settings: Any) -> Iterator[str]:
         "port": 0,
         "n": 4,
         "max_retries": 0,
+        "scorers": {"mini": MINI},
         "params": {"api_base": upstream.url, "api_key": SECRET} if upstream else {},
     }
     with serving(ServerConfig(**{**values, **settings})) as url:
@@ -79,7 +86,7 @@ def _shared() -> Iterator[tuple[Upstream, str]]:
     upstream = Upstream()
     with (
         served(
-            upstream, scorers={"mini": "mini", "long": Longest()}, allow_params={"top_k"}, select="best"
+            upstream, scorers={"mini": MINI, "long": Longest()}, allow_params={"top_k"}, select="best"
         ) as url,
         upstream,
     ):
@@ -1122,7 +1129,7 @@ HOSTILE = [
 
 
 def test_a_remote_scorer_gets_the_scores_of_the_local_one(url: str) -> None:
-    local, traces = TRMScorer("mini"), [Trace(reasoning=text) for _, text in HOSTILE]
+    local, traces = alone_scorer(TRMScorer("mini")), [Trace(reasoning=text) for _, text in HOSTILE]
     questions = [question for question, _ in HOSTILE]
     expected = local.score(questions, traces)
     with RemoteTRMScorer(url, api="sglang") as remote:

@@ -34,6 +34,18 @@ from me2sdk.annotate.answers import own_words, read_annotation, read_window
             (1,),
         ),
         ("<|action|>merge\n<|previous|>1,2\nNo, rather:\n<|action|>continue", "continue", ()),
+        # Without any marker, a last line that is nothing but an action.
+        ("continue", "continue", ()),
+        ("It goes on.\n\n**Continue.**", "continue", ()),
+        ("backtrack to step 3.", "backtrack", (3,)),
+        ("It joins both.\nmerge 3, 5", "merge", (3, 5)),
+        # A model that is held to a schema, and one that should be.
+        ('{"explanation": "x", "action": "merge", "previous": [3, 5]}', "merge", (3, 5)),
+        ('```json\n{"action": "Backtrack", "previous": "step 3"}\n```', "backtrack", (3,)),
+        ('{"action": "continue", "previous": [4]}', "continue", ()),
+        ('{"action": "backtrack", "previous": null}', "backtrack", ()),
+        ('{"action": "backtrack", "previous": [{}, "x", -1, 2.5, 3]}', "backtrack", (3,)),
+        ('{"explanation": "<|action|>merge", "action": "backtrack", "previous": ["s3"]}', "backtrack", (3,)),
     ],
 )
 def test_reads_every_form(text: str, action: str, parents: tuple[int, ...]) -> None:
@@ -46,12 +58,20 @@ def test_reads_every_form(text: str, action: str, parents: tuple[int, ...]) -> N
     "text",
     [
         "",
-        "continue",
+        "<|action|>continue, <|action|>backtrack, <|action|>merge.",
+        "<|action|>continue\n\n<|action|>backtrack\n<|previous|>3\n\n<|action|>merge\n<|previous|>3,5",
+        "continue, merge",
+        "continue or backtrack",
+        "continue\n\nI am sure.",
+        "continued",
         "I would continue here, the action is clear.",
         "<|action|>continue|backtrack|merge",
         "<|action|>continued",
         "<|action|>delete",
         "(action)merge",
+        '{"action": "delete", "previous": [3]}',
+        '{"action": ["merge"], "previous": [3]}',
+        '{"previous": [3]}',
     ],
 )
 def test_does_not_guess(text: str) -> None:
@@ -144,3 +164,16 @@ def test_time_is_linear(unit: str) -> None:
     read_annotation(text)
     read_window(text)
     assert time.perf_counter() - started < 5.0
+
+
+def test_a_window_in_json() -> None:
+    found = read_window(
+        '{"steps": [{"step": 6, "action": "continue", "previous": []}, {"step": "s7", "explanation": "Why.", '
+        '"action": "merge", "previous": [3, 6]}, {"step": 8, "action": "jump"}, {"action": "continue"}, 9]}'
+    )
+    assert found == {6: ("continue", (), None), 7: ("merge", (3, 6), "Why.")}
+
+
+@pytest.mark.parametrize("text", ['{"steps": {}}', '{"steps": "all"}', '{"steps": []}', '{"other": []}'])
+def test_a_window_in_json_that_names_no_step(text: str) -> None:
+    assert read_window(text) == {}

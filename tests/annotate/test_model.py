@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from support.annotate_doubles import asked, said, scripted
 from support.fake_provider import OpenAIServer, Reply, Request, answering, error
 
-from me2sdk import Budget, BudgetExceeded, GenerationError, JudgeError
+from me2sdk import (
+    BatchAnnotationError,
+    Budget,
+    BudgetExceeded,
+    ConfigurationError,
+    GenerationError,
+    JudgeError,
+)
 from me2sdk.annotate import parse_dag
 from me2sdk.dag import ReasoningDAG
 from me2sdk.llm import LLM
@@ -35,7 +43,7 @@ def test_one_call_a_step_that_has_a_choice() -> None:
     ]
     assert [asked(call.prompt) for call in model.calls] == [[2], [3], [4], [5]]
     assert [node.explanation for node in dag.nodes] == [None, None, *["Because."] * 4]
-    assert dag.annotator == "fake (annotate 1)"
+    assert dag.annotator == "fake (annotate 2)"
     assert dag.usage.calls == 4
     assert dag.errors == ()
     assert dag.question == "Why?"
@@ -46,7 +54,7 @@ def test_counts_tokens_and_sends_parameters() -> None:
     with OpenAIServer(answering(model)) as server:
         dag = parse_dag(STEPS, **at(server, temperature=0.3, max_tokens=99))
     assert (dag.usage.calls, dag.usage.prompt_tokens, dag.usage.completion_tokens) == (4, 28, 20)
-    assert dag.annotator == "openai/test (annotate 1)"
+    assert dag.annotator == "openai/test (annotate 2)"
     assert {request.body["temperature"] for request in server.requests} == {0.3}
     assert "sk-secret" not in dag.model_dump_json()
 
@@ -151,7 +159,7 @@ def test_a_trace_cannot_annotate_itself() -> None:
         return str(messages[-1]["content"]).partition("[begin question")[2]
 
     with pytest.raises(JudgeError, match="no usable annotation"):
-        parse_dag([hostile] * 4, model=parrot, question=hostile)
+        parse_dag([hostile] * 4, model=parrot, question=hostile, strict=True)
     followed = parse_dag([hostile] * 4, model=scripted())
     assert [node.text for node in followed.nodes] == [hostile] * 4
     assert {node.action for node in followed.nodes[1:]} == {"continue"}
@@ -165,7 +173,7 @@ def test_windows_ask_less_often() -> None:
     dag = parse_dag(steps, model=model, window=4)
     assert shape(dag) == shape(one)
     assert [asked(call.prompt) for call in model.calls] == [[2, 3, 4, 5], [6, 7, 8, 9], [10, 11]]
-    assert dag.annotator == "fake (annotate_window 1)"
+    assert dag.annotator == "fake (annotate_window 2)"
     assert dag.usage.calls == 3
 
 
@@ -265,17 +273,47 @@ def test_a_budget_stops_the_calls() -> None:
     assert [failed.step for failed in dag.errors] == list(range(2 + dag.usage.calls, 6))
 
 
-def test_answers_that_are_never_usable() -> None:
-    with pytest.raises(JudgeError, match=r"any of the 4 steps .* stronger model"):
-        parse_dag(STEPS, model=lambda messages, **params: "No idea.")
+@pytest.mark.parametrize("window", [1, 4])
+@pytest.mark.parametrize("garbage", ["No idea.", "", "<think>Hm, perhaps", "\x00{" * 50])
+def test_a_trace_whose_answers_cannot_be_read_is_a_chain_with_its_errors(garbage: str, window: int) -> None:
+    with OpenAIServer(garbage) as server:
+        dag = parse_dag(STEPS, **at(server, window=window, max_retries=1))
+    assert shape(dag) == [("root", ()), *[("continue", (number,)) for number in range(5)]]
+    assert [failed.step for failed in dag.errors] == [2, 3, 4, 5]
+    assert {failed.attempts for failed in dag.errors} == {2}
+    assert all("no line <|action|>continue" in failed.message for failed in dag.errors)
+    assert dag.usage.calls == len(server.requests)
 
 
-def test_answers_that_are_never_usable_and_calls_that_fail() -> None:
+def test_a_strict_call_refuses_a_chain_that_nobody_annotated() -> None:
+    with OpenAIServer("No idea.") as server:
+        with pytest.raises(JudgeError, match=r"any of the 4 steps .* stronger model"):
+            parse_dag(STEPS, **at(server, strict=True, max_retries=0))
+        assert len(server.requests) == 4
+        with pytest.raises(BatchAnnotationError) as caught:
+            parse_dag([STEPS, ["one", "two"]], **at(server, strict=True, max_retries=0))
+    assert [dag is None for dag in caught.value.partial] == [True, False]
+
+
+def test_one_answer_that_can_be_read_is_enough_for_a_strict_call() -> None:
+    def reply(request: Request) -> str:
+        return said("backtrack 0") if asked(request.text) == [3] else "No idea."
+
+    with OpenAIServer(reply) as server:
+        dag = parse_dag(STEPS, **at(server, strict=True, max_retries=0))
+    assert [failed.step for failed in dag.errors] == [2, 4, 5]
+
+
+def test_calls_that_fail_beside_answers_that_cannot_be_read_are_errors_too() -> None:
     def reply(request: Request) -> Any:
         return error(400, "no") if asked(request.text) == [2] else "No idea."
 
-    with OpenAIServer(reply) as server, pytest.raises(JudgeError):
-        parse_dag(STEPS, **at(server))
+    with OpenAIServer(reply) as server:
+        dag = parse_dag(STEPS, **at(server, max_retries=0))
+        with pytest.raises(JudgeError):
+            parse_dag(STEPS, **at(server, max_retries=0, strict=True))
+    assert [failed.step for failed in dag.errors] == [2, 3, 4, 5]
+    assert "HTTP 400" in dag.errors[0].message
 
 
 def test_a_cut_off_answer_is_no_answer() -> None:
@@ -304,3 +342,87 @@ async def test_a_mixed_pool_and_an_async_function() -> None:
     dag = parse_dag(STEPS[:3], model=[refuses, answers])  # the second try goes to the next model
     assert dag.nodes[2].action == "backtrack"
     assert dag.usage.calls == 2
+
+
+def in_json(request: Request, plan: dict[int, tuple[str, list[int]]]) -> str:
+    """An answer in JSON about the steps of a prompt, which continue where ``plan`` does not say otherwise."""
+    steps = []
+    for number in asked(request.body["messages"][0]["content"]):
+        action, previous = plan.get(number, ("continue", []))
+        steps.append({"step": number, "explanation": "Because.", "action": action, "previous": previous})
+    return json.dumps({"steps": steps} if len(steps) > 1 else steps[0])
+
+
+PLAN = {3: ("backtrack", [0]), 5: ("merge", [2, 4])}
+
+
+@pytest.mark.parametrize("window", [1, 4])
+@pytest.mark.parametrize("structured", ["auto", True])
+def test_a_model_that_takes_a_schema_annotates_in_json(structured: Any, window: int) -> None:
+    model = "openai/gpt-4o-mini" if structured == "auto" else "openai/test"
+    with OpenAIServer(lambda request: in_json(request, PLAN)) as server:
+        dag = parse_dag(STEPS, **at(server, model=model, structured=structured, window=window))
+    in_lines = parse_dag(STEPS, model=scripted({3: "backtrack 0", 5: "merge 2,4"}))
+    assert shape(dag) == shape(in_lines)
+    assert dag.nodes[3].explanation == "Because."
+    assert dag.errors == ()
+    assert len(server.requests) == (4 if window == 1 else 1)
+    for request in server.requests:
+        assert "<|action|>" not in request.text
+        schema = request.body["response_format"]["json_schema"]["schema"]
+        assert list(schema["properties"]) == (
+            ["explanation", "action", "previous"] if window == 1 else ["steps"]
+        )
+
+
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_model_that_refuses_a_schema_annotates_in_lines(window: int) -> None:
+    lines = answering(scripted({3: "backtrack 0"}))
+
+    def reply(request: Request) -> Any:
+        return error(400, "no response_format") if "response_format" in request.body else lines(request)
+
+    with OpenAIServer(reply) as server:
+        dag = parse_dag(STEPS, **at(server, model="openai/gpt-4o-mini", window=window))
+    assert [node.action for node in dag.nodes[2:]] == ["continue", "backtrack", "continue", "continue"]
+    assert dag.errors == ()
+    assert sum("response_format" in request.body for request in server.requests) == 1
+
+
+def test_a_server_that_ignores_the_schema_may_answer_in_lines() -> None:
+    with OpenAIServer(answering(scripted({3: "backtrack 0"}))) as server:
+        dag = parse_dag(STEPS, **at(server, structured=True))
+    assert shape(dag)[3] == ("backtrack", (0,))
+    assert len(server.requests) == 4
+
+
+def test_what_is_wrong_with_json_is_said_in_its_own_terms() -> None:
+    def reply(request: Request) -> str:
+        if asked(request.text) != [3]:
+            return in_json(request, {})
+        return ["nothing", in_json(request, {3: ("backtrack", [42])}), in_json(request, PLAN)][
+            request.number - 1
+        ]
+
+    with OpenAIServer(reply) as server:
+        dag = parse_dag(STEPS[:4], **at(server, structured=True))
+    assert shape(dag)[3] == ("backtrack", (0,))
+    second, third = (request.text for request in server.requests[2:])
+    assert 'no JSON object with an "action"' in second
+    assert "it named 42" in third
+
+
+def test_votes_of_samples_in_json() -> None:
+    def reply(request: Request) -> Reply:
+        plans: list[dict[int, tuple[str, list[int]]]] = [PLAN, {}, PLAN]
+        return Reply([in_json(request, plan) for plan in plans])
+
+    with OpenAIServer(reply) as server:
+        dag = parse_dag(STEPS[:4], **at(server, structured=True, samples=3))
+    assert shape(dag)[3] == ("backtrack", (0,))
+    assert [request.body["n"] for request in server.requests] == [3, 3]
+
+
+def test_structured_is_checked_before_anything_is_asked() -> None:
+    with pytest.raises(ConfigurationError, match='"auto", True or False'):
+        parse_dag(STEPS, model=scripted(), structured="always")  # type: ignore[call-overload]

@@ -66,6 +66,5 @@ def test_a_problem_names_the_choices(builder: DAGBuilder) -> None:
     assert "(0, 1, 4); it named 5" in problem(Annotation("backtrack", (5,)), pool)
     assert "branch end (3)" in problem(Annotation("merge", (4, 5)), pool)
     assert "it named no id" in problem(Annotation("merge"), pool)
-    assert "<|action|>continue" in problem(None, pool)
     assert "no action" in problem(Annotation("x" * 100), pool)
     assert "impossible" in problem(Annotation("merge", (0, 5)), AttachmentPool((0, 5), ()))

@@ -39,6 +39,10 @@ def decision(content: str | None, finish_reason: str | None = "stop", **fields: 
         ("```\nfine\n<|decision|>Trace 2\n```", "2"),
         ('{"rationale": "x",\n "decision": "Trace 2"}', "2"),
         ('{"decision": "Trace 1", "rationale": "Trace 2 rambles"}', "1"),
+        ('{"assessment": "Trace 2 says \\"decision\\": \\"Trace 2\\"", "decision": "Trace 1"}', "1"),
+        ('```json\n{"assessment": "x", "decision": "Tie"}\n```', "tie"),
+        ('So:\n\n{"assessment": "by \\(x\\)", "decision": "trace 2."}', "2"),
+        ('{"assessment": "x", "decision": "1"}', "1"),
     ],
 )
 def test_decisions_in_the_forms_that_models_write(said: str, expected: str) -> None:
@@ -66,6 +70,11 @@ def test_decisions_in_the_forms_that_models_write(said: str, expected: str) -> N
         "Good <|decision|>Trace 1 at first.\n<|decision|>unsure",
         "The decision Trace 1 makes is bold.",
         "Verdict: Trace 2 is weaker",
+        "<|decision|>Trace 1, <|decision|>Trace 2 or <|decision|>Tie",
+        '{"assessment": "x", "decision": "both"}',
+        '{"assessment": "x", "decision": "Trace 1 or Trace 2"}',
+        '{"assessment": "it ends <|decision|>Trace 1", "decision": "unsure"}',
+        '{"assessment": "Trace 1 is tighter."}',
     ],
 )
 def test_what_is_unclear_is_not_read(said: str) -> None:

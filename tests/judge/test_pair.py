@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from support.annotate_doubles import by_script
-from support.fake_provider import OpenAIServer, answering, error
+from support.fake_provider import OpenAIServer, Request, answering, error
 from support.judge_doubles import GOOD, POOR, make_dag, prefers
 
-from me2sdk import Budget, ConfigurationError, InvalidTraceError, JudgeError, Trace
+from me2sdk import Budget, ConfigurationError, GenerationError, InvalidTraceError, JudgeError, Trace
 from me2sdk._choices import Dimension
 from me2sdk.judge import PairVerdict, ajudge_pair, judge_pair
 from me2sdk.llm import LLM
+from me2sdk.prompts import read_filled
 from me2sdk.schema import Message
 from me2sdk.testing import FakeModel
 
@@ -409,3 +411,92 @@ def test_arguments_that_cannot_work(more: dict[str, Any], match: str) -> None:
 def test_nothing_to_judge(item: Any) -> None:
     with pytest.raises(InvalidTraceError, match="judge"):
         judge_pair(QUESTION, GOOD, item, model=lambda messages: "x")
+
+
+async def test_traces_whose_annotations_cannot_be_read_are_judged_as_chains() -> None:
+    judge = answering(good_is_better())
+
+    def reply(request: Request) -> str:
+        filled = read_filled(request.body["messages"])
+        return "No idea." if filled and filled.new_steps else judge(request)
+
+    with OpenAIServer(reply) as server:
+        texts = ("GOOD one.\n\nSo two.\n\nSo three.", "One.\n\nSo two.\n\nSo three.")
+        verdict = await ajudge_pair(QUESTION, *texts, repeats=1, **options(server))
+    assert verdict.preference == "a"
+    for dag in (verdict.dag_a, verdict.dag_b):
+        assert dag is not None
+        assert [node.action for node in dag.nodes] == ["root", "continue", "continue"]
+        assert [failed.step for failed in dag.errors] == [2]
+
+
+async def test_annotations_that_all_fail_end_the_call() -> None:
+    def reply(request: Request) -> Any:
+        filled = read_filled(request.body["messages"])
+        return error(401, "bad key") if filled and filled.new_steps else "<|decision|>Tie"
+
+    with OpenAIServer(reply) as server, pytest.raises(GenerationError):
+        await ajudge_pair(QUESTION, "One.\n\nSo two.\n\nSo three.", "GOOD", repeats=1, **options(server))
+
+
+def decides_in_json(request: Request) -> str:
+    """The better trace, in the JSON form."""
+    filled = read_filled(request.body["messages"])
+    assert filled is not None
+    assert "<|decision|>" not in request.text
+    better = {"first": "Trace 1", "second": "Trace 2", "tie": "Tie"}[prefers("GOOD")(*filled.traces)]
+    return json.dumps({"assessment": f"{better} is tighter.", "decision": better})
+
+
+@pytest.mark.parametrize("structured", ["auto", True])
+async def test_a_judge_that_takes_a_schema_decides_in_json(structured: Any) -> None:
+    name = "openai/gpt-4o-mini" if structured == "auto" else "openai/test"
+    with OpenAIServer(decides_in_json) as server:
+        verdict = await ajudge_pair(
+            QUESTION,
+            "other",
+            "GOOD",
+            repeats=1,
+            structure=False,
+            structured=structured,
+            **options(server, model=name),
+        )
+    assert verdict.preference == "b"
+    assert {vote.rationale for vote in verdict.votes} == {"Trace B is tighter."}
+    assert len(server.requests) == 10
+    for request in server.requests:
+        schema = request.body["response_format"]["json_schema"]["schema"]
+        assert list(schema["properties"]) == ["assessment", "decision"]
+
+
+async def test_a_judge_that_refuses_a_schema_ends_with_a_marker() -> None:
+    in_words = answering(good_is_better())
+
+    def reply(request: Request) -> Any:
+        return error(400, "response_format?") if "response_format" in request.body else in_words(request)
+
+    with OpenAIServer(reply) as server:
+        judge = LLM("openai/gpt-4o-mini", api_base=server.url, api_key="k", max_concurrency=1)
+        for expected in (4, 4):  # the four dimensions were on their way when the first was refused
+            verdict = await ajudge_pair(
+                QUESTION, "GOOD", "other", model=judge, repeats=1, structure=False, early_stop=False
+            )
+            refused = sum("response_format" in request.body for request in server.requests)
+            assert verdict.preference == "a"
+            assert expected <= refused <= 8
+    assert len(server.requests) == 20 + refused
+
+
+async def test_json_that_cannot_be_read_is_asked_for_again_in_its_own_form() -> None:
+    def reply(request: Request) -> str:
+        return '{"assessment": "Hm.", "decision": "both"}' if len(request.body["messages"]) == 1 else good
+
+    good = '{"assessment": "Trace 1 is tighter.", "decision": "Tie"}'
+    with OpenAIServer(reply) as server:
+        verdict = await ajudge_pair(
+            QUESTION, "one", "two", repeats=1, structure=False, structured=True, **options(server)
+        )
+    assert verdict.preference == "tie"
+    assert {vote.asked for vote in verdict.votes} == {2}
+    assert "none of the three" in server.requests[-1].text
+    assert "JSON object" in server.requests[-1].text

@@ -48,6 +48,6 @@ async def test_asking_again_is_bounded_and_keeps_the_repeat() -> None:
             assert params == {"temperature": 0.5}
             return await super().agenerate(messages, sample_index=sample_index, **params)
 
-    judgement = await judge_once(Recorder(lambda messages, **params: ""), "prompt", 4, {"temperature": 0.5})
+    judgement = await judge_once(Recorder(lambda messages, **params: ""), str, 4, {"temperature": 0.5})
     assert (judgement.choice, judgement.asked) == (None, 3)
     assert Recorder.indices == [4, 4, 4]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import math
 import pickle
 import re
@@ -409,6 +410,71 @@ def test_a_trace_that_meets_no_other_fails() -> None:
     assert [isinstance(one, float) for one in caught.value.outcomes] == [True, False, True]
     with pytest.raises(JudgeError, match="None of the pairs"):
         JudgeScorer(FakeModel(fail_every=1), "pairs", repeats=1).score(QUESTION, traces(3, 4))
+
+
+# The JSON form
+
+
+def orders_in_json(request: Request) -> str:
+    filled = read_filled(request.body["messages"])
+    assert filled is not None
+    assert "<|decision|>" not in request.text
+    places = sorted(range(len(filled.listed)), key=lambda place: -quality(filled.listed[place]))
+    return json.dumps({"assessment": "All were read.", "order": [[place + 1] for place in places]})
+
+
+@pytest.mark.parametrize(("name", "structured"), [("openai/gpt-4o-mini", "auto"), ("openai/test", True)])
+def test_a_list_in_json(name: str, structured: Any) -> None:
+    with OpenAIServer(orders_in_json) as server:
+        scorer = JudgeScorer(name, "list", structured=structured, api_base=server.url, api_key="k")
+        rewards = scorer.score(QUESTION, traces(3, 9, 0))
+    assert rewards == [0.5, 1.0, 0.0]
+    for request in server.requests:
+        schema = request.body["response_format"]["json_schema"]["schema"]
+        assert list(schema["properties"]) == ["assessment", "order"]
+
+
+def test_a_list_where_the_schema_is_refused() -> None:
+    in_words = answering(judge_of_quality())
+
+    def reply(request: Request) -> Any:
+        return error(400, "no") if "response_format" in request.body else in_words(request)
+
+    with OpenAIServer(reply) as server:
+        scorer = JudgeScorer("openai/gpt-4o-mini", "list", api_base=server.url, api_key="k")
+        for _ in range(2):
+            assert scorer.score(QUESTION, traces(3, 9, 0)) == [0.5, 1.0, 0.0]
+    assert 1 <= sum("response_format" in request.body for request in server.requests) <= 2
+
+
+def test_a_grade_is_never_asked_for_in_json() -> None:
+    with OpenAIServer(answering(judge_of_quality())) as server:
+        scorer = JudgeScorer("openai/gpt-4o-mini", structured=True, api_base=server.url, api_key="k")
+        assert scorer.score(QUESTION, traces(3, 9)) == [3, 9]
+    assert not any("response_format" in request.body for request in server.requests)
+
+
+@pytest.mark.parametrize(
+    ("said", "order"),
+    [
+        ('{"assessment": "x", "order": [[2], [1, 3]]}', [[1], [0, 2]]),
+        ('{"order": [2, 1, 3]}', [[1], [0], [2]]),
+        ('{"order": ["Trace 2", "Trace 1 = Trace 3"]}', [[1], [0, 2]]),
+        ('{"order": [[2], [1]]}', None),
+        ('{"order": [[2], [1], [3], [3]]}', None),
+        ('{"order": "2 > 1 > 3"}', None),
+        ('{"order": []}', None),
+    ],
+)
+def test_an_order_in_json(said: str, order: Any) -> None:
+    assert read_order(said, 3) == order
+
+
+def test_pairs_in_a_ranking_pass_the_schema_on() -> None:
+    with OpenAIServer('{"assessment": "Alike.", "decision": "Tie"}') as server:
+        scorer = JudgeScorer("openai/test", "pairs", structured=True, api_base=server.url, api_key="k")
+        assert scorer.score(QUESTION, traces(3, 9)) == [0, 0]
+    assert all("response_format" in request.body for request in server.requests)
 
 
 # Hostile traces

@@ -274,6 +274,7 @@ async def _annotate(
                     annotator=annotator.annotator,
                     window=annotator.window,
                     samples=annotator.samples,
+                    strict=True,
                     **annotator.params,
                 )
             except ConfigurationError:

@@ -1,0 +1,78 @@
+"""The two forms in which a judge may answer: a line with a marker (App. J.4), and a JSON object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from me2sdk.llm import schema_params
+
+__all__ = [
+    "DECISION_SCHEMA",
+    "ORDER_SCHEMA",
+    "decision_again",
+    "decision_form",
+    "order_again",
+    "order_form",
+]
+
+_REASON = {"assessment": {"type": "string"}}
+DECISION_SCHEMA: dict[str, Any] = schema_params(
+    "decision", {**_REASON, "decision": {"type": "string", "enum": ["Trace 1", "Trace 2", "Tie"]}}
+)
+"""The parameter of a call that holds a judge to a decision on two traces."""
+
+# A list of lists: traces that stand together are equally good.
+_TIERS = {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}
+ORDER_SCHEMA: dict[str, Any] = schema_params("order", {**_REASON, "order": _TIERS})
+"""The parameter of a call that holds a judge to an order of several traces."""
+
+# The words below are part of the prompts: where they change, the versions of the prompts go up.
+_DECISION_MARKED = """Then end with one line, exactly one of these three:
+
+<|decision|>Trace 1
+<|decision|>Trace 2
+<|decision|>Tie
+
+Begin with the paragraph."""
+_DECISION_JSON = """Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it
+"decision" is "Trace 1", "Trace 2" or "Tie"."""
+_ORDER_MARKED = """Then end with one line: <|decision|> and after it the numbers of all {count} traces, the best first,
+with > between two traces, or = where neither is better in any way that matters."""
+_ORDER_JSON = """Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it "order"
+is a list of lists that holds the numbers of all {count} traces, the best first. Traces of which neither is better
+in any way that matters stand in one list, as in {example}."""
+
+
+def decision_form(*, as_json: bool) -> str:
+    """How a prompt asks for a decision on two traces."""
+    return _DECISION_JSON if as_json else _DECISION_MARKED
+
+
+def decision_again(*, as_json: bool) -> str:
+    """The same in a few words, for asking again."""
+    if as_json:
+        return 'one JSON object with an "assessment", then a "decision" that is "Trace 1", "Trace 2" or "Tie"'
+    return (
+        "one short paragraph, then one line with <|decision|>Trace 1, <|decision|>Trace 2 or <|decision|>Tie"
+    )
+
+
+def order_form(count: int, *, as_json: bool) -> str:
+    """How a prompt asks for the order of some traces."""
+    form = _ORDER_JSON if as_json else _ORDER_MARKED
+    return form.format(count=count, example=_example(count))
+
+
+def order_again(count: int, *, as_json: bool) -> str:
+    """The same in a few words, for asking again."""
+    if as_json:
+        return f'one JSON object with an "assessment", then an "order" that holds all traces, as in {_example(count)}'
+    example = " > ".join(map(str, range(count, 0, -1)))
+    return (
+        f"one short paragraph, then one line with <|decision|> and the numbers of all traces, as in {example}"
+    )
+
+
+def _example(count: int) -> str:
+    """An order in which no trace stands in its own place, as far as that goes."""
+    return str([[number] for number in range(count, 0, -1)])

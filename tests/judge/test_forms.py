@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from me2sdk.judge.decisions import read_decision
+from me2sdk.judge.forms import (
+    DECISION_SCHEMA,
+    ORDER_SCHEMA,
+    decision_again,
+    decision_form,
+    order_again,
+    order_form,
+)
+from me2sdk.judge.grading import read_order
+
+
+def test_the_reason_comes_before_the_decision() -> None:
+    for sent, last in ((DECISION_SCHEMA, "decision"), (ORDER_SCHEMA, "order")):
+        schema = sent["response_format"]["json_schema"]["schema"]
+        assert list(schema["properties"]) == schema["required"] == ["assessment", last]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_copy_of_the_form_is_no_decision(as_json: bool) -> None:
+    for words in (decision_form(as_json=as_json), decision_again(as_json=as_json)):
+        assert read_decision({"role": "assistant", "content": words}).choice is None
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_order_is_asked_for_with_all_numbers(as_json: bool) -> None:
+    assert "all 3 traces" in order_form(3, as_json=as_json)
+    assert ("<|decision|>" in order_form(3, as_json=as_json)) != as_json
+    assert read_order(order_form(3, as_json=as_json), 3) is None
+    assert ("[[3], [2], [1]]" if as_json else "3 > 2 > 1") in order_again(3, as_json=as_json)
