@@ -46,6 +46,7 @@ TraceKey = tuple[str, str | None, bool, Certainty | None]
 KnownScores = dict[TraceKey, ScoredTrace]
 """What is known of traces that were scored, by their texts and their certainty."""
 
+_GRACE = 1.0  # seconds beyond the deadline for a scorer that looks at all candidates side by side
 _log = logging.getLogger(__name__)
 
 
@@ -210,20 +211,26 @@ class _Run:
         """Score all candidates together, where the scorer looks at them side by side."""
         if self._scorer is not None and is_joint(self._scorer) and self._candidates:
             self._unscored = []
-            self._candidates = await self._scored(self._candidates, self._unscored, None)
+            # It could not be asked before, so what came up to the deadline is not lost for want of an instant.
+            ends = None if self._ends is None else max(self._ends, asyncio.get_running_loop().time() + _GRACE)
+            self._candidates = await self._scored(self._candidates, self._unscored, None, ends)
 
     async def _score(self, fresh: list[Candidate]) -> None:
         if self._scorer is None or not is_joint(self._scorer):
-            fresh = await self._scored(fresh, self._failures, self._scores)
+            fresh = await self._scored(fresh, self._failures, self._scores, self._ends)
         for candidate in fresh:
             self._candidates.append(candidate)
             await _notify(self._selection.on_candidate, candidate)
 
     async def _scored(
-        self, candidates: list[Candidate], failures: list[Failure], known: KnownScores | None
+        self,
+        candidates: list[Candidate],
+        failures: list[Failure],
+        known: KnownScores | None,
+        ends: float | None,
     ) -> list[Candidate]:
         try:
-            async with asyncio.timeout_at(self._ends):
+            async with asyncio.timeout_at(ends):
                 return await score_candidates(
                     self._scorer, self._question, candidates, failures, self._spans, known
                 )
