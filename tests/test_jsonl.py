@@ -69,3 +69,17 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_text(tmp_path: Path) -> 
         (1, {"a": 1}),
         (3, {"b": 2}),
     ]
+
+
+def test_fields_of_a_row_do_not_stand_for_those_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with JsonlWriter(path, {"scorer": "mini"}) as writer:
+        writer.write(1, "a line", {"input": "of the row", "settings": 3, "line": 9, "score": 0.5})
+    with JsonlWriter(path, {"scorer": "mini"}) as again:
+        assert again.find(1, "a line") is not None
+        assert again.done[1]["score"] == 0.5
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"Cannot write .*No such file or directory"):
+        JsonlWriter(tmp_path / "missing" / "out.jsonl", {})
