@@ -23,6 +23,7 @@ TITLES = {
     "llm_door": "What the LLM door costs a call",
     "server": "What me2 serve adds to a proxy",
     "annotate": "The local annotator on ReasoningFlow's development traces",
+    "real_models": "Whether answers of real models to the prompts can be read",
     "structure": "Whether the shape of a trace tells right from wrong",
     "dag_cost": "parse_dag: one step a call, and windows",
     "dag_long": "parse_dag: long traces",
@@ -44,16 +45,18 @@ NOTES = {
     "grpo": "16 of the 32 steps that the command takes an arm, and one seed: differences in accuracy are "
     "noise. Curves: [grpo.png](grpo.png), all numbers in [grpo.csv](grpo.csv).",
     "demo": "Candidates stand in the order of a hash, and so do questions where they are a part of a set.",
-    "decision": "`plain vote` takes the first of tied answers, and its first candidate, so it profits where a set "
-    "lists strong models first. Confidence is that of models that did not see the set.",
+    "decision": "Rewards, and the confidence that was measured, are those of version 1 of mini. `plain vote` takes "
+    "the first of tied answers, and its first candidate, so it profits where a set lists strong models "
+    "first. Confidence is that of models that did not see the set.",
     "best_of_n": "`own` is what stands above bare LiteLLM calls in the same round, candidates scored included.",
     "server": "Both servers hand requests to LiteLLM under the same uvicorn; with n=8, one request of ours stands "
     "beside eight plain ones sent together. The ratio is the median of the rounds' ratios.",
-    "annotate": "Rules were chosen on these traces, so the figures are optimistic. `returns` are those of the "
-    "backtracks that the annotator finds on its own run, `right state` those of all backtracks where everything before "
-    "is right.",
-    "confidence": "The first 71 of 160 drawn questions that were finished. mini was fitted on damaged human solutions of "
-    "most of these questions, not on any sample.",
+    "annotate": "Rules were chosen on these traces, so the figures are optimistic. `returns` are those of the turns "
+    "that the annotator finds on its own run, `right state` those of all turns where everything before is "
+    "right.",
+    "real_models": "Two traces of one small model: a first run that shows that the measuring works, and no more.",
+    "confidence": "The first 71 of 160 drawn questions that were finished. mini was fitted on damaged human "
+    "solutions of most of these questions, not on any sample.",
     "probes": "About 450 texts a base and 200 pairs a fit: a first look. Qwen2.5-Coder-1.5B was not read.",
     "structure": "A figure above .5 says that right traces have less of the measure.",
     "dag_cost": "Tokens are estimated at 4 characters. The server always gives a usable answer; a real model adds "
