@@ -29,6 +29,7 @@ from scipy.stats import beta, rankdata
 from me2sdk import Candidate, Escalate, Trace
 from me2sdk.sampling import Tally, decide, next_wave, tally
 from me2sdk.scorers import Scorer, open_scorer
+from me2sdk.scorers.mini import scorer as mini_scorer
 from me2sdk.scorers.mini.scorer import bundled_weights
 from me2sdk.train.evaluate.calibration import calibrate
 from me2sdk.train.evaluate.estimates import estimate
@@ -494,6 +495,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="100 questions a set")
     options = parser.parse_args()
     most, repeats = (100, 1) if options.quick else (MOST, 2)
+    # Parts of a question are scored again and again; all that was read is kept.
+    mini_scorer._read_short = functools.lru_cache(maxsize=None)(mini_scorer._read)
     unseen = without_each(options.data, bundled_weights(), options.cache)
     sets = {name: read_set(options.data, name, unseen[name], most=most, cache=options.cache) for name in SETS}
     chosen = choices(sets, repeats)

@@ -136,8 +136,9 @@ def test_an_answer_that_cannot_be_read_is_asked_for_again() -> None:
 
 def test_no_reader_takes_its_failure_for_an_answer() -> None:
     model = FakeModel(fail_every=1)
+    assert parse_dag(STEPS, model=model).errors
     with pytest.raises(JudgeError):
-        parse_dag(STEPS, model=model)
+        parse_dag(STEPS, model=model, strict=True)
     with pytest.raises(JudgeError):
         judge_pair("Why?", SHORT, LONG, model=model, structure=False)
     assert verify_answer("The answer is Sir Newton.", "Isaac Newton", model=model).outcome == "undecided"

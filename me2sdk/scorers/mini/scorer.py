@@ -27,7 +27,7 @@ from me2sdk.scorers.text import answer_text, prompt_text
 __all__ = ["FEWEST", "FeatureWeight", "MiniScorer", "MiniWeights", "bundled_weights"]
 
 FEWEST = 3
-"""Traces of one question from which on they are compared: of two that differ, neither is the odd one out."""
+"""Different traces of one question from which on they are compared: of two that differ, neither is the odd one out."""
 
 _CHARACTERS_A_TOKEN = 4
 _SHORT = 20_000  # characters of a trace that is remembered once it was read
@@ -173,6 +173,9 @@ class MiniScorer:
 
     def _contributions(self, question: str, texts: Sequence[str]) -> list[dict[str, float]]:
         """What each feature adds to the reward of each trace of a question."""
+        if len(different := list(dict.fromkeys(texts))) < len(texts):  # a copy is no second opinion
+            found = dict(zip(different, self._contributions(question, different), strict=True))
+            return [dict(found[text]) for text in texts]
         compared = self.joint and len(texts) >= FEWEST
         read = [
             _read_short(question, text) if len(text) <= _SHORT else _read(question, text) for text in texts

@@ -75,6 +75,12 @@ def test_from_three_traces_on_the_odd_one_out_falls(scorer: MiniScorer) -> None:
     assert scorer.score(QUESTION, [odd, GOOD, again])[0] == among[1]
 
 
+def test_copies_are_no_second_opinion(scorer: MiniScorer) -> None:
+    odd = "The farm has 12 * 8 = 96 hens.\nHe can sell 96 * 5 - 10 = 470 eggs."
+    pair = scorer.score(QUESTION, [GOOD, odd])
+    assert scorer.score(QUESTION, [odd, odd, GOOD, odd]) == [pair[1], pair[1], pair[0], pair[1]]
+
+
 def test_alone_no_reward_depends_on_the_others(scorer: MiniScorer) -> None:
     alone = scorer.alone()
     traces = [GOOD, "\n".join(STEPS[1:]), "The answer is 90.", GOOD]
@@ -117,9 +123,10 @@ def test_explain_adds_up_to_the_reward(scorer: MiniScorer) -> None:
     assert parts["wrong_equations"] < scorer.explain(QUESTION, GOOD)["wrong_equations"]
     sizes = [abs(part) for part in parts.values()]
     assert sizes == sorted(sizes, reverse=True)
-    beside = scorer.explain(QUESTION, broken, [GOOD, GOOD])
-    assert math.fsum(beside.values()) == pytest.approx(scorer.score(QUESTION, [broken, GOOD, GOOD])[0])
-    assert beside["shared_results"] < scorer.explain(QUESTION, GOOD, [GOOD, broken])["shared_results"]
+    again = GOOD.replace("They lay", "In a week they lay")
+    beside = scorer.explain(QUESTION, broken, [GOOD, again])
+    assert math.fsum(beside.values()) == pytest.approx(scorer.score(QUESTION, [broken, GOOD, again])[0])
+    assert beside["shared_results"] < scorer.explain(QUESTION, GOOD, [again, broken])["shared_results"]
 
 
 def test_nothing_to_score_is_an_error(scorer: MiniScorer) -> None:
