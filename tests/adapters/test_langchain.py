@@ -27,6 +27,7 @@ from support.fake_provider import Behaviour, OpenAIServer, Reply, error
 from me2sdk import BestOfNResult, Escalate
 from me2sdk.adapters.langchain import BestOfNChatModel, ReasoningReranker
 from me2sdk.errors import GenerationError, InvalidTraceError
+from me2sdk.scorers.mini import MiniScorer
 
 GOOD, BAD = "12 * 13 = 120 + 36 = 156. The answer is 156.", "12 * 13 = 140, or 12 * 13 = 141. Hmm. It is 146."
 PROMPT = ChatPromptTemplate.from_messages([("system", "Solve."), ("human", "{question}")])
@@ -392,13 +393,14 @@ async def test_the_reranker_orders_documents() -> None:
 def test_the_reranker_says_how_sure_the_choice_is() -> None:
     texts = [GOOD, f"{BAD} The answer is 146.", f"{BAD} Hmm. The answer is 146."]
     documents = [Document(page_content=text) for text in texts]
-    best, _, odd = ReasoningReranker(min_confidence=1).compress_documents(documents, "12 * 13?")
+    alone = MiniScorer.load().alone()  # which does not look at the others
+    best, _, odd = ReasoningReranker(min_confidence=1, scorer=alone).compress_documents(documents, "12 * 13?")
     assert (best.page_content in texts[1:], odd.page_content) == (True, GOOD)
     told = best.metadata["me2sdk"]
     assert (told["chosen_by"], told["abstained"]) == ("agreement and reward", True)
     assert best.metadata["confidence"] == told["confidence"] > odd.metadata["confidence"]
     assert odd.metadata["reward"] > best.metadata["reward"]
-    by_reward = ReasoningReranker(select="best").compress_documents(documents, "12 * 13?")
+    by_reward = ReasoningReranker(select="best", scorer=alone).compress_documents(documents, "12 * 13?")
     assert by_reward[0].page_content == GOOD
     by_text = ReasoningReranker(answer="text").compress_documents(documents, "12 * 13?")
     assert len(by_text[0].metadata["me2sdk"]["answers"]) == 3

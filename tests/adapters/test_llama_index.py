@@ -40,6 +40,7 @@ from support.fake_provider import Behaviour, OpenAIServer, Reply, error
 from me2sdk import BestOfNResult
 from me2sdk.adapters.llama_index import BestOfNLLM, ReasoningReranker
 from me2sdk.errors import ConfigurationError, GenerationError
+from me2sdk.scorers.mini import MiniScorer
 
 GOOD, BAD = "12 * 13 = 120 + 36 = 156. The answer is 156.", "12 * 13 = 140, or 12 * 13 = 141. Hmm. It is 146."
 ASKED = [ChatMessage("12 * 13?")]
@@ -368,7 +369,7 @@ async def test_the_reranker_orders_nodes() -> None:
         return str(ReasoningReranker(**options).postprocess_nodes(nodes, query_str="12 * 13?")[0].text)
 
     assert best_by() == agreeing[1]
-    assert best_by(select="best") == GOOD
+    assert best_by(select="best", scorer=MiniScorer.load().alone()) == GOOD
     assert best_by(answer=r"is (\d\d\d)\.") == agreeing[1]
 
 
