@@ -45,7 +45,7 @@ NOTES = {
     "grpo": "16 of the 32 steps that the command takes an arm, and one seed: differences in accuracy are "
     "noise. Curves: [grpo.png](grpo.png), all numbers in [grpo.csv](grpo.csv).",
     "demo": "Candidates stand in the order of a hash, and so do questions where they are a part of a set.",
-    "decision": "Rewards, and the confidence that was measured, are those of version 1 of mini. `plain vote` takes "
+    "decision": "Rewards are of mini, fitted without the set. `plain vote` takes "
     "the first of tied answers, and its first candidate, so it profits where a set lists strong models "
     "first. Confidence is that of models that did not see the set.",
     "best_of_n": "`own` is what stands above bare LiteLLM calls in the same round, candidates scored included.",
