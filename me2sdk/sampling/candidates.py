@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from me2sdk._tracing import CandidateSpans, span
 from me2sdk.errors import GenerationError, InvalidTraceError
@@ -16,37 +16,24 @@ from me2sdk.llm import LLM, Generation
 from me2sdk.sampling.answers import AnswerGroups, AnswerReader
 from me2sdk.sampling.decision import Decision
 from me2sdk.sampling.escalation import open_stronger
+from me2sdk.sampling.scoring import KnownScores, failure, score_candidates
 from me2sdk.sampling.select import OnCandidate, SelectionConfig, choose
 from me2sdk.sampling.stopping import Tally, next_wave, tally
-from me2sdk.schema import BestOfNResult, Candidate, Certainty, Failure, Message, Question, Trace, Usage
+from me2sdk.schema import BestOfNResult, Candidate, Failure, Message, Question, Trace, Usage
 from me2sdk.scorers import (
-    ScoredTrace,
     Scorer,
+    alone_scorer,
     asks_for,
     bound_scorer,
     explain_request,
     is_joint,
     load_scorer,
-    score_each,
     scorer_name,
 )
 from me2sdk.traces import is_cut_off, read_choice, refusal_of
 
-__all__ = [
-    "KnownScores",
-    "decided",
-    "failure",
-    "read_candidate",
-    "read_key",
-    "sample",
-    "score_candidates",
-]
+__all__ = ["decided", "read_candidate", "read_key", "sample"]
 
-TraceKey = tuple[str, str | None, bool, Certainty | None]
-KnownScores = dict[TraceKey, ScoredTrace]
-"""What is known of traces that were scored, by their texts and their certainty."""
-
-_GRACE = 1.0  # seconds beyond the deadline for a scorer that looks at all candidates side by side
 _log = logging.getLogger(__name__)
 
 
@@ -100,6 +87,10 @@ class _Run:
         self, question: Question, selection: SelectionConfig, scorer: Scorer | None, spans: CandidateSpans
     ) -> None:
         self._question, self._selection, self._scorer, self._spans = question, selection, scorer, spans
+        self._joint = scorer is not None and is_joint(scorer)
+        alone = None if scorer is None else alone_scorer(scorer)
+        self._early = None if alone is scorer else alone  # until a joint scorer can see all
+        self._watched = selection.on_candidate is not None or callable(selection.stop)
         self._started = time.perf_counter()
         limit = selection.deadline
         self._ends = None if limit is None else asyncio.get_running_loop().time() + limit
@@ -208,38 +199,56 @@ class _Run:
         return [one for one in read if isinstance(one, Candidate)]
 
     async def score_jointly(self) -> None:
-        """Score all candidates together, where the scorer looks at them side by side."""
-        if self._scorer is not None and is_joint(self._scorer) and self._candidates:
-            self._unscored = []
-            # It could not be asked before, so what came up to the deadline is not lost for want of an instant.
-            ends = None if self._ends is None else max(self._ends, asyncio.get_running_loop().time() + _GRACE)
-            self._candidates = await self._scored(self._candidates, self._unscored, None, ends)
+        """Score all candidates together, where the scorer looks at them side by side.
+
+        Where the deadline leaves no time for that, each has the reward that it has alone: the two do not compare.
+        """
+        if self._scorer is None or not self._joint or not self._candidates:
+            return
+        bare = [one.model_copy(update={"score": None, "scores": {}}) for one in self._candidates]
+        failures: list[Failure] = []
+        scored = await self._scored(self._scorer, bare, failures, self._spans, None)
+        if scored is None and self._early is not None:
+            scored = await score_candidates(
+                self._early, self._question, bare, failures, self._spans, self._scores
+            )
+        self._candidates = scored or bare
+        self._unscored = self._too_late(bare) if scored is None else failures
 
     async def _score(self, fresh: list[Candidate]) -> None:
-        if self._scorer is None or not is_joint(self._scorer):
-            fresh = await self._scored(fresh, self._failures, self._scores, self._ends)
+        """Score what arrived; of a scorer that looks at all candidates, by the rewards they have alone, if somebody asks."""
+        if not self._joint:
+            scored = await self._scored(self._scorer, fresh, self._failures, self._spans, self._scores)
+            if scored is None:
+                self._failures += self._too_late(fresh)
+            fresh = scored or fresh
+        elif self._early is not None and self._watched:
+            fresh = await self._scored(self._early, fresh, [], None, self._scores) or fresh
         for candidate in fresh:
             self._candidates.append(candidate)
             await _notify(self._selection.on_candidate, candidate)
 
     async def _scored(
         self,
+        scorer: Scorer | None,
         candidates: list[Candidate],
         failures: list[Failure],
+        spans: CandidateSpans | None,
         known: KnownScores | None,
-        ends: float | None,
-    ) -> list[Candidate]:
+    ) -> list[Candidate] | None:
+        """The candidates with rewards; None where the deadline came first."""
         try:
-            async with asyncio.timeout_at(ends):
-                return await score_candidates(
-                    self._scorer, self._question, candidates, failures, self._spans, known
-                )
-        except TimeoutError as error:
-            for candidate in candidates:
-                late = failure(candidate.index, "score", error, candidate.model)
-                failures.append(late.model_copy(update={"message": "No reward within the deadline."}))
-                self._spans.end(candidate.index, candidate=candidate, failure=failures[-1])
-            return candidates
+            async with asyncio.timeout_at(self._ends):
+                return await score_candidates(scorer, self._question, candidates, failures, spans, known)
+        except TimeoutError:
+            return None
+
+    def _too_late(self, candidates: list[Candidate]) -> list[Failure]:
+        late = TimeoutError("No reward within the deadline.")
+        failures = [failure(one.index, "score", late, one.model) for one in candidates]
+        for one, why in zip(candidates, failures, strict=True):
+            self._spans.end(one.index, candidate=one, failure=why)
+        return failures
 
     async def _tally(self) -> Tally:
         answers = [candidate.answer for candidate in self._candidates]
@@ -381,64 +390,3 @@ async def _notify(on_candidate: OnCandidate | None, candidate: Candidate) -> Non
             await given
     except Exception:  # the caller's code; its fault must not cost answers that are paid for
         _log.exception("on_candidate failed for candidate %d", candidate.index)
-
-
-async def score_candidates(
-    scorer: Scorer | None,
-    question: Question | None,
-    candidates: list[Candidate],
-    failures: list[Failure],
-    spans: CandidateSpans,
-    known: KnownScores | None,
-) -> list[Candidate]:
-    """Candidates with their rewards, then refusals, which have none. What fails is added to ``failures``.
-
-    Equal traces are scored once: what is found is kept in ``known`` for the next call. Where ``known`` is None each is
-    scored, since the scorer looks at all of them side by side. Without a scorer none is scored.
-    """
-    if scorer is None:
-        for candidate in candidates:
-            spans.end(candidate.index, candidate=candidate)
-        return candidates
-    name = scorer_name(scorer)
-    refused = [candidate for candidate in candidates if candidate.refusal is not None]
-    for candidate in refused:
-        spans.end(candidate.index, candidate=candidate, scorer=name)
-    others = [candidate for candidate in candidates if candidate.refusal is None]
-    if known is None:
-        found = await score_each(scorer, question, [candidate.trace for candidate in others])
-    else:
-        fresh = {
-            key: candidate.trace for candidate in others if (key := _trace_key(candidate.trace)) not in known
-        }
-        scores = await score_each(scorer, question, list(fresh.values()))
-        known.update(zip(fresh, scores, strict=True))
-        found = [known[_trace_key(candidate.trace)] for candidate in others]
-    scored: list[Candidate] = []
-    for candidate, one in zip(others, found, strict=True):
-        failed: dict[str, Failure] = {}
-        if one.error is not None:
-            failed = {"failure": failure(candidate.index, "score", one.error, candidate.model)}
-            failures.append(failed["failure"])
-        else:
-            scored_as = {"score": one.score, "scores": dict(one.parts), "score_truncated": one.truncated}
-            candidate = candidate.model_copy(update=scored_as)
-        scored.append(candidate)
-        spans.end(candidate.index, candidate=candidate, scorer=name, **failed)
-    return [*scored, *refused]
-
-
-def _trace_key(trace: Trace) -> TraceKey:
-    return trace.reasoning, trace.response, trace.truncated, trace.certainty
-
-
-def failure(
-    index: int,
-    stage: Literal["generate", "read", "score", "select"],
-    error: Exception,
-    model: str | None = None,
-) -> Failure:
-    """An exception as the record of a candidate's failure."""
-    return Failure(
-        index=index, stage=stage, error=type(error).__name__, message=str(error)[:2000], model=model
-    )

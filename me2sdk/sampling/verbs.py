@@ -13,16 +13,9 @@ from me2sdk._tracing import CandidateSpans, traced
 from me2sdk.errors import InvalidTraceError
 from me2sdk.llm import LLM, Budget, Model, check_options, open_llm
 from me2sdk.sampling.answers import AnswerKey, AnswerReader
-from me2sdk.sampling.candidates import (
-    KnownScores,
-    decided,
-    failure,
-    read_candidate,
-    read_key,
-    sample,
-    score_candidates,
-)
+from me2sdk.sampling.candidates import decided, read_candidate, read_key, sample
 from me2sdk.sampling.escalation import Escalate
+from me2sdk.sampling.scoring import KnownScores, failure, score_candidates
 from me2sdk.sampling.select import OnCandidate, SelectionConfig, choose
 from me2sdk.sampling.stopping import Stop, split_stop
 from me2sdk.schema import BestOfNResult, Candidate, Failure, Message, Question, RerankResult, Select, Trace

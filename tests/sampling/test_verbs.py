@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -599,6 +600,67 @@ def test_a_joint_scorer_sees_all_candidates_at_once() -> None:
     assert [candidate.score for candidate in seen] == [None] * 4
     ranked = rerank("q", ["x", "xxx", "x"], scorer=scorer, select="best")
     assert [candidate.score for candidate in ranked.candidates] == [2, 0, 0]
+
+
+class Comparing(Joint):
+    """Gives a trace that it sees alone its length."""
+
+    def __init__(self, delay: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.delay = delay
+
+    def score(self, question: Any, traces: Any) -> list[float]:
+        self.delay()
+        return super().score(question, traces)
+
+    def alone(self) -> Any:
+        class Alone:
+            name = "joint"
+
+            def score(self, question: Any, traces: Any) -> list[float]:
+                return [100.0 + len(trace.reasoning) for trace in traces]
+
+        return Alone()
+
+
+def test_until_a_joint_scorer_sees_all_each_has_the_reward_that_it_has_alone() -> None:
+    scorer, seen, asked = Comparing(), [], []
+
+    def stop(result: BestOfNResult) -> bool:
+        asked.append(result.best.score)
+        return False
+
+    with OpenAIServer(one_each(lambda request: "x" * (1 + request.number))) as server:
+        result = best_of_n(
+            "q",
+            **options(
+                server,
+                n=4,
+                select="best",
+                scorer=scorer,
+                max_concurrency=1,
+                on_candidate=seen.append,
+                stop=stop,
+            ),
+        )
+    assert [candidate.score for candidate in seen] == [100.0 + len(one.trace.reasoning) for one in seen]
+    assert asked == sorted(asked)
+    assert asked[0] > 100
+    assert scorer.batches == [4]
+    assert [candidate.score for candidate in result.candidates] == [3, 2, 1, 0]
+    assert result.failures == ()
+
+
+def test_what_came_before_the_deadline_has_rewards_of_one_kind() -> None:
+    held = threading.Event()
+    with OpenAIServer(one_each(lambda request: "x" * (1 + request.number))) as server:
+        result = best_of_n(
+            "q", **options(server, n=3, select="best", scorer=Comparing(lambda: held.wait(60)), deadline=2)
+        )
+        held.set()
+    assert all((candidate.score or 0) > 100 for candidate in result.candidates)
+    assert len(result.candidates) == 3
+    assert result.failures == ()
 
 
 def test_a_joint_scorer_that_fails_costs_no_candidate() -> None:
