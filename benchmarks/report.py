@@ -34,7 +34,8 @@ def peak_mib() -> int:
 
 def _shown(argument: str) -> str:
     """An argument as reports show it: where something lies on this machine is nobody's business."""
-    return Path(argument).name if Path(argument).is_absolute() else argument
+    path = Path(argument)
+    return path.name if path.is_absolute() or ".." in path.parts else argument
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -25,13 +25,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from me2sdk.errors import ConfigurationError
 from me2sdk.scorers.mini import MiniScorer
 from me2sdk.scorers.mini.features import FEATURES, extract
-from me2sdk.scorers.mini.relative import RELATIVE
 from me2sdk.scorers.mini.scorer import FeatureWeight, MiniWeights
 from me2sdk.train.data import question_key
 from recipes import damage, mini_report
+from recipes.bradley_terry import solve
 from recipes.mini_among import SHARE, SOURCES, Sampled, fit_among, read_sampled
 from recipes.sources import (
     Pair,
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["app", "fit_weights", "log_loss", "pair_weights", "solve", "training_pairs"]
+__all__ = ["app", "fit_weights", "log_loss", "pair_weights", "training_pairs"]
 
 VERSION = "2"
 SEED = 7
@@ -61,10 +60,6 @@ DAMAGES_A_SOLUTION = 3
 MAX_TILT = 6.0
 """By how much pairs with the better side longer (or shorter) may be weighted up against the others."""
 MIN_SCALE = 0.02
-
-MERITS = frozenset({"equations", "asked_for_last", "question_words", "answer_stated"})
-MERITS |= {name for name in RELATIVE if name.startswith("shared")}
-"""The features of which more is better. All others count faults and may only lower the reward."""
 
 
 def training_pairs(data: Path, seed: int = SEED) -> list[Pair]:
@@ -145,34 +140,6 @@ def pair_weights(pairs: Sequence[Pair], sources: Mapping[str, float] = SOURCE_WE
     shared: Floats = weights * np.array(shares)
     shared /= shared.sum()
     return shared
-
-
-def solve(
-    differences: Floats,
-    weights: Floats,
-    penalty: float,
-    names: Sequence[str] = tuple(FEATURES),
-    given: Floats | float = 0.0,
-) -> Floats:
-    """The ridge Bradley-Terry weights under the sign constraints, for differences (better minus worse) of the features
-    ``names``, on top of the differences of rewards that are given."""
-    try:
-        from scipy.optimize import minimize
-    except ImportError:
-        raise ConfigurationError("Fitting needs scipy. Run: pip install scipy") from None
-
-    share = weights / weights.sum()
-
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        margins = differences @ theta + given
-        value = share @ np.logaddexp(0.0, -margins) + penalty * theta @ theta
-        slope = -(share / (1.0 + np.exp(margins))) @ differences + 2.0 * penalty * theta
-        return float(value), slope
-
-    bounds = [(0.0, None) if name in MERITS else (None, 0.0) for name in names]
-    start = np.zeros(len(names))
-    solution: Floats = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-    return solution
 
 
 def log_loss(differences: Floats, weights: Floats, theta: Floats) -> float:

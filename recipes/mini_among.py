@@ -21,6 +21,7 @@ from me2sdk.scorers.mini.question import read_question
 from me2sdk.scorers.mini.relative import RELATIVE, compare
 from me2sdk.scorers.mini.scorer import FEWEST, FeatureWeight, MiniScorer, MiniWeights
 from me2sdk.scorers.text import answer_text
+from recipes.bradley_terry import solve
 from recipes.modern import FREE_TEXT, SETS, read_rows
 from recipes.sources import held_out
 
@@ -35,8 +36,6 @@ AMONG = (
     *RELATIVE,
     "breaks_off",
     "untidy_answer",
-    "late_mistakes",
-    "several_answers",
 )
 """The features that carried over to sets that the fit had not seen; of the others most only told models apart."""
 
@@ -133,8 +132,6 @@ def fit_among(
     Returns:
         The weights, and the number of pairs of each set.
     """
-    from recipes.mini import solve  # which needs this module
-
     seen = {name: [one for one in sets if not held_out(one.question)] for name, sets in sampled.items()}
     rows = np.concatenate([part for sets in seen.values() for one in sets for part in one.features])
     mean, scale = rows.mean(axis=0), np.maximum(rows.std(axis=0), MIN_SCALE)

@@ -216,7 +216,7 @@ class _Run:
         self._unscored = self._too_late(bare) if scored is None else failures
 
     async def _score(self, fresh: list[Candidate]) -> None:
-        """Score what arrived; of a scorer that looks at all candidates, by the rewards they have alone, if somebody asks."""
+        """Score what arrived; with a scorer that looks at all, by the reward that each has alone, if somebody looks."""
         if not self._joint:
             scored = await self._scored(self._scorer, fresh, self._failures, self._spans, self._scores)
             if scored is None:

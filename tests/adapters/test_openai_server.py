@@ -214,6 +214,30 @@ def test_a_scorer_of_the_operators_own_decides(upstream: Upstream, client: opena
     assert answer.model_extra["me2"]["reward"] == len(BAD)
 
 
+def test_a_scorer_that_compares_is_handed_all_candidates_at_once(upstream: Upstream) -> None:
+    sizes: list[int] = []
+
+    class Together(Longest):
+        joint = True
+
+        def score(self, question: Any, traces: list[Any]) -> list[float]:
+            sizes.append(len(traces))
+            return super().score(question, traces)
+
+        def alone(self) -> Any:
+            return Longest()
+
+    with served(upstream, scorers={"together": Together()}, select="best") as url:
+        body = {"messages": QUESTION, "me2": {"candidates": True}}
+        told = post(url, "chat/completions", body).json()["me2"]
+        assert sizes == [4]
+        assert told["reward"] == max(map(len, (GOOD, BAD)))
+        alone = post(url, "embeddings", {"input": ["Q\n<think>abc", "Q\n<think>abcde"]}).json()
+        (first,), (second,) = (one["embedding"] for one in alone["data"])
+        assert second - first == len("de")
+        assert sizes == [4]
+
+
 @pytest.mark.parametrize("name", ["small", "/etc", "zzzhr97/TRM-8B", "http://127.0.0.1:1", ""])
 @pytest.mark.parametrize("how", ["field", "header"])
 def test_no_request_makes_the_server_load_a_scorer(

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from me2sdk.scorers.mini import MiniScorer
 from me2sdk.scorers.mini.features import FEATURES
 from me2sdk.scorers.mini.scorer import MiniWeights
-from recipes import damage, mini, mini_report
+from recipes import bradley_terry, damage, mini, mini_report
 from recipes.mini_among import Sampled, read_sampled
 from recipes.sources import CandidateSet, Pair, held_out
 
@@ -58,7 +58,7 @@ def test_questions_that_are_measured_on_are_left_out(data: Path, tmp_path: Path)
 def test_no_fault_is_rewarded_and_no_merit_punished(weights: MiniWeights) -> None:
     assert {feature.name for feature in weights.alone} <= FEATURES.keys()
     for feature in (*weights.alone, *weights.among):
-        assert feature.weight >= 0 if feature.name in mini.MERITS else feature.weight <= 0
+        assert feature.weight >= 0 if feature.name in bradley_terry.MERITS else feature.weight <= 0
     assert any(feature.weight < 0 for feature in weights.alone)
 
 
@@ -153,7 +153,7 @@ def test_solve_finds_the_one_feature_that_matters() -> None:
     differences = draw.normal(size=(400, len(FEATURES)))
     place = list(FEATURES).index("wrong_equations")
     differences[:, place] = -np.abs(differences[:, place])
-    theta = mini.solve(differences, np.full(400, 1 / 400), 1e-3)
+    theta = bradley_terry.solve(differences, np.full(400, 1 / 400), 1e-3)
     assert np.argmin(theta) == place
     assert theta[place] < -1
 

@@ -32,7 +32,6 @@ FEATURES: dict[str, str] = {
     "repeated_phrases": "share of runs of four tokens that stood there before",
     "repeated_lines": "share of lines that stood there before",
     "unlinked_sentences": "share of sentences that share no word and no number with what came before",
-    "contrast": "words that turn against what was said (but, however, although)",
     "hedging": "words that hedge (perhaps, might, seems, assume)",
     "checking": "words that check (verify, confirm)",
     "mistakes": "words that take something back (wrong, mistake, error)",
@@ -41,7 +40,6 @@ FEATURES: dict[str, str] = {
     "denial": "words that deny (not, cannot, impossible)",
     "filler": "words that fill (okay, well, clearly)",
     "late_mistakes": "whether something is taken back in the last fifth",
-    "several_answers": "different final answers that are stated, beyond the first",
     "answer_stated": "whether a final answer is stated",
     "breaks_off": "whether the text ends without a full stop, a number or a closing bracket",
     "untidy_answer": "whether the last number has decimals where the question has whole numbers only",
@@ -52,7 +50,6 @@ FEATURES: dict[str, str] = {
 """The features by name, with what each counts."""
 
 _WORDS: dict[str, frozenset[str]] = {
-    "contrast": frozenset("however but although though yet".split()),
     "hedging": frozenset("assume assuming suppose guess likely maybe perhaps probably might seems".split()),
     "checking": frozenset("check checking recheck verify verifying verification confirm confirms".split()),
     "mistakes": frozenset("mistake wrong incorrect error incorrectly misread mistakenly oops".split()),
@@ -67,10 +64,7 @@ _WORDS: dict[str, frozenset[str]] = {
 }
 _KIND_OF_WORD = {word: kind for kind, words in _WORDS.items() for word in words}
 _MARKS = re.compile(r"<<[^<>\n]{0,200}>>")
-_ANSWER = re.compile(
-    r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\}){0,80})\}"
-    r"|(?:answer is|answer:|answer\*\*:?|####)[\s:*$\\(\[{]*(?:boxed\{)?([^\n.}$*]{1,40})"
-)
+_ANSWER = re.compile(r"\\boxed\s*\{|(?:answer is|answer:|answer\*\*:?|####)[\s:*$\\(\[{]*[^\n.}$*]")
 _ENDS = frozenset(".!?)]}$*`\"'”|…>")
 
 
@@ -155,12 +149,7 @@ def _links(values: dict[str, float], reading: Reading, asked: Asked) -> None:
 
 
 def _ending(values: dict[str, float], reading: Reading, asked: Asked) -> None:
-    stated: list[str] = []
-    for sentence in reading.sentences:
-        if "answer" in sentence or "boxed" in sentence or "####" in sentence:
-            stated += [(boxed or said).strip(" .,;:") for boxed, said in _ANSWER.findall(sentence)]
-    values["several_answers"] = _saturate(max(0, len(set(stated)) - 1))
-    values["answer_stated"] = float(bool(stated))
+    values["answer_stated"] = float(any(_ANSWER.search(sentence) for sentence in reading.sentences))
     last = reading.sentences[-1][-1]
     values["breaks_off"] = float(last not in _ENDS and not last.isdecimal())
     if asked.asked_for:

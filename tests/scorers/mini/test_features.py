@@ -30,7 +30,6 @@ GOOD = (
         ("repeated_phrases", GOOD + "\nThey lay 20 * 5 = 100 eggs a week."),
         ("repeated_lines", GOOD + "\nThey lay 20 * 5 = 100 eggs a week."),
         ("unlinked_sentences", GOOD + "\nBicycles were invented in Germany."),
-        ("contrast", GOOD + "\nHowever, he sells them."),
         ("hedging", GOOD + "\nPerhaps it is so."),
         ("checking", GOOD + "\nLet me verify that this is the case."),
         ("mistakes", GOOD + "\nThat is wrong."),
@@ -39,7 +38,6 @@ GOOD = (
         ("approximation", GOOD + "\nThat is about right."),
         ("denial", GOOD + "\nThat cannot be."),
         ("filler", GOOD + "\nOkay, let's see."),
-        ("several_answers", GOOD + "\nThe answer is 90.\nThe answer is 80."),
         ("answer_stated", GOOD + "\nThe answer is 90."),
         ("breaks_off", GOOD + "\nSo the farmer"),
         ("untidy_answer", GOOD.replace("100 - 10 = 90", "100 / 7 = 14.29")),
@@ -107,11 +105,6 @@ def test_any_arithmetic_gives_finite_values(trace: str) -> None:
 
 def test_the_same_reading_gives_the_same_features() -> None:
     assert extract(QUESTION, read_trace(GOOD)) == extract(QUESTION, GOOD)
-
-
-def test_of_one_stated_answer_there_are_not_several() -> None:
-    twice = GOOD + "\nThe answer is 90.\nSo the final answer is \\boxed{90}."
-    assert extract(QUESTION, twice)["several_answers"] == 0.0
 
 
 def test_clip_keeps_both_ends() -> None:
