@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from bon_sets import NAMES, SIZE, Draw, draws, read, within
 from bon_tables import readme
-from report import HERE, _shown, machine, save
+from report import HERE, shown, machine, save
 from scipy.stats import spearmanr
 
 from me2sdk.sampling import decide
@@ -285,7 +285,7 @@ def merged(
     done = {(row["set"], row["scorer"]) for row in rows}
     every = [row for row in older["rows"] if (row["set"], row["scorer"]) not in done] + rows
     run = {
-        "command": shlex.join(["python", "benchmarks/bon.py", *map(_shown, sys.argv[1:])]),
+        "command": shlex.join(["python", "benchmarks/bon.py", *map(shown, sys.argv[1:])]),
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
     }

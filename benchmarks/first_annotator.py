@@ -7,8 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from cues import Cue, count_cues, cue_words, opening_cue
+
 from me2sdk.annotate.types import Annotation
-from me2sdk.cues import Cue, count_cues, cue_words, opening_cue
 from me2sdk.dag import AttachmentPool, DAGNode
 from me2sdk.schema import Step
 

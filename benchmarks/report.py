@@ -32,7 +32,7 @@ def peak_mib() -> int:
     return round(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)  # type: ignore[index]
 
 
-def _shown(argument: str) -> str:
+def shown(argument: str) -> str:
     """An argument as reports show it: where something lies on this machine is nobody's business."""
     path = Path(argument)
     return path.name if path.is_absolute() or ".." in path.parts else argument
@@ -49,7 +49,7 @@ def save(name: str, rows: list[dict[str, Any]], note: str, **more: Any) -> None:
     """Print and write one benchmark's result."""
     report = {
         "benchmark": name,
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(_shown, sys.argv[1:])]),
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(shown, sys.argv[1:])]),
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "versions": {package: version(package) for package in ("me2sdk", "litellm")},

@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from cues import Cue, opening_cue
 from report import save
 
 from me2sdk import Trace, parse_dag
-from me2sdk.cues import Cue, opening_cue
 from me2sdk.scorers import open_scorer
 from me2sdk.train.evaluate.estimates import estimate
 from recipes.modern import FREE_TEXT, SETS, SampledQuestion, read_set

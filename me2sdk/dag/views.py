@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from me2sdk.cues import Cue, count_cues
 from me2sdk.dag.graph import ReasoningDAG
 from me2sdk.traces import last_answer
 
@@ -17,6 +16,11 @@ __all__ = ["dominant_path", "extractive_summary", "header", "macro_view", "micro
 EXTRACT_MARK = "[extract]"
 """Marks a sentence taken from the step itself, where no model has summarised it."""
 
+_CONCLUSION = re.compile(
+    r"\b(?:therefore|thus|hence|consequently|finally|overall|boxed|in\W+conclusion|to\W+conclude|we\W+conclude|final\W+answer"
+    r"|(?:the\W+|our\W+)?answer\W+is|our\W+answer|in\W+summary|as\W+a\W+result)\b",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _LIMIT = 240
 _TAIL = 200
@@ -68,7 +72,7 @@ def extractive_summary(text: str) -> str:
     first with four words or more; otherwise the first. Empty for text without sentences.
     """
     sentences = [line for part in _SENTENCE_END.split(text) if (line := " ".join(part.split()))]
-    concluding = next((s for s in reversed(sentences[-_TAIL:]) if count_cues(s)[Cue.CONCLUSION]), None)
+    concluding = next((s for s in reversed(sentences[-_TAIL:]) if _CONCLUSION.search(s)), None)
     chosen = concluding or next(
         (s for s in sentences if s.count(" ") >= 3), sentences[0] if sentences else ""
     )
@@ -114,9 +118,7 @@ def _stating(chains: ReasoningDAG, answer: str) -> tuple[int, ...]:
     final = max(texts)
     mention = re.compile(rf"(?<![\w.]){re.escape(answer.strip())}(?!\w|\.\d)")
     mentioning = (leaf for leaf, text in texts.items() if mention.search(text))
-    return tuple(
-        [leaf for leaf in mentioning if leaf == final or count_cues(texts[leaf])[Cue.CONCLUSION]][-1:]
-    )
+    return tuple([leaf for leaf in mentioning if leaf == final or _CONCLUSION.search(texts[leaf])][-1:])
 
 
 def _plain(answer: str) -> str:

@@ -69,6 +69,22 @@ def test_extractive_summary(text: str, summary: str) -> None:
     assert extractive_summary(text) == summary
 
 
+@pytest.mark.parametrize(
+    "conclusion",
+    [
+        "Therefore x is 3.",
+        "THUS it holds.",
+        "So our answer: 3.",
+        "In  summary, 3.",
+        "It is \\boxed{3}.",
+        "As a result, 3.",
+    ],
+)
+def test_a_summary_is_the_sentence_that_concludes(conclusion: str) -> None:
+    text = f"We look at all of it first. {conclusion} The waiter was overchecked in thusness."
+    assert extractive_summary(text) == " ".join(conclusion.split())
+
+
 def test_extractive_summary_is_short() -> None:
     assert len(extractive_summary("word " * 1000)) <= 240
     assert extractive_summary("word " * 1000).endswith("…")

@@ -1,4 +1,4 @@
-"""Local cue words: what a step's wording says about its role in a trace.
+"""Cue words of version 1 of the local annotator: what a step's wording says about its role in a trace.
 
 The cues are those by which people and the paper's prompts (§4.2, App. J.1) recognise a turn in a line of thought:
 a doubt, a new start, another approach, a check, lines brought together, a conclusion; and two that say that a step
