@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from bon_sets import NAMES, SIZE, Draw, draws, read, within
 from bon_tables import readme
-from report import HERE, shown, machine, save
+from report import HERE, machine, save, shown
 from scipy.stats import spearmanr
 
 from me2sdk.sampling import decide
