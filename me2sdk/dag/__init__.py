@@ -5,13 +5,7 @@ from __future__ import annotations
 from me2sdk.dag.builder import AttachmentPool, DAGBuilder
 from me2sdk.dag.export import excerpt as excerpt
 from me2sdk.dag.graph import Action, AnnotationError, DAGNode, ReasoningDAG
-from me2sdk.dag.html import (
-    escaped as escaped,
-    figure as figure,
-    fill as fill,
-    page as page,
-    question_block as question_block,
-)
+from me2sdk.dag.html import figure as figure, figure_script as figure_script
 from me2sdk.dag.metrics import DAGMetrics
 from me2sdk.dag.views import (
     header as header,

@@ -13,12 +13,11 @@ from pydantic import ValidationError
 
 from me2sdk.dag.graph import DAGNode, ReasoningDAG
 from me2sdk.errors import InvalidTraceError
+from me2sdk.page import printable
 
-__all__ = ["dot", "excerpt", "from_json", "graphml", "mermaid", "printable", "to_json"]
+__all__ = ["dot", "excerpt", "from_json", "graphml", "mermaid", "to_json"]
 
 _LABEL = 48
-# Neither XML nor HTML can carry these, not even as a numeric reference.
-_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\ufdd0-\ufdef]")
 _MERMAID_SAFE = re.compile(r"[^\w ,.()=+/'-]")
 
 
@@ -49,11 +48,6 @@ def from_json(text: str | bytes) -> ReasoningDAG:
             f"This is not the JSON of a DAG ({'; '.join(problems)}). Write it with dag.to_json(), or read "
             "the reference implementation's with ReasoningDAG.from_reference."
         ) from None
-
-
-def printable(text: str) -> str:
-    """``text`` with each character that XML cannot carry (control characters, noncharacters) replaced by U+FFFD."""
-    return _ILLEGAL.sub("\ufffd", text)
 
 
 def excerpt(text: str, width: int = _LABEL) -> str:

@@ -1,28 +1,15 @@
-"""DAGs as self-contained web pages: no network, no framework, nothing from a trace that could run.
-
-Text of a trace enters a page escaped, or as JSON in which no tag can end. The page's content security policy allows our
-one script and our one style, by their hashes, and no requests.
-"""
+"""DAGs as self-contained web pages: no network, no framework, nothing from a trace that could run."""
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
-import html
-import json
-import re
-from importlib import resources
-
-from me2sdk.dag.export import excerpt, printable
+from me2sdk.dag.export import excerpt
 from me2sdk.dag.graph import ReasoningDAG
 from me2sdk.dag.metrics import metrics
 from me2sdk.dag.svg import kind_of, svg
+from me2sdk.page import data_block, escaped, fill, page, question_block, read_file, typeset
 from me2sdk.schema import question_text
 
-__all__ = ["escaped", "figure", "fill", "page", "question_block", "to_html"]
-
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
+__all__ = ["figure", "figure_script", "to_html"]
 
 
 def to_html(dag: ReasoningDAG, title: str | None = None) -> str:
@@ -43,58 +30,17 @@ def to_html(dag: ReasoningDAG, title: str | None = None) -> str:
     question = question_text(dag.question)
     title = title or excerpt(question, 80) or "Reasoning DAG"
     body = fill(
-        _page_file("dag.html"),
+        read_file("me2sdk.dag", "dag.html"),
         heading=escaped(title),
         question=question_block(question),
         figure=figure(dag, "dag", ""),
     )
-    return page(title, "single", body)
+    return page(title, "single", body, [figure_script()])
 
 
-@functools.cache
-def _page_file(name: str) -> str:
-    return (resources.files("me2sdk.dag") / "page" / name).read_text("utf-8")
-
-
-def fill(template: str, **values: str) -> str:
-    """Replace every ``{{name}}`` in one pass, so that a value that looks like one stays as it is."""
-    return _PLACE.sub(lambda place: values[place[1]], template)
-
-
-def escaped(text: str) -> str:
-    """``text`` for use in HTML, without characters that cannot be printed."""
-    return html.escape(printable(text))
-
-
-def page(title: str, kind: str, body: str) -> str:
-    """A whole page around ``body``, with the style and the script that its policy allows."""
-    style, script = _page_file("dag.css"), _page_file("dag.js")
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return fill(
-        _page_file("page.html"),
-        title=escaped(title),
-        kind=kind,
-        policy=policy,
-        style=style,
-        script=script,
-        body=body,
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def question_block(question: str) -> str:
-    """The question, folded; empty if there is none."""
-    return (
-        f"<details><summary>Question</summary><p>{escaped(question)}</p></details>"
-        if question.strip()
-        else ""
-    )
+def figure_script() -> str:
+    """The script that lets readers walk through the figures of a page."""
+    return read_file("me2sdk.dag", "dag.js")
 
 
 def figure(dag: ReasoningDAG, name: str, heading: str) -> str:
@@ -109,13 +55,13 @@ def figure(dag: ReasoningDAG, name: str, heading: str) -> str:
         *([f"{_count(len(dag.errors), 'step')} not annotated"] if dag.errors else []),
     ]
     return fill(
-        _page_file("figure.html"),
+        read_file("me2sdk.dag", "figure.html"),
         name=name,
         heading=f"<h2>{escaped(heading)}</h2>" if heading else "",
         facts=" · ".join(facts),
         last=str(len(dag.nodes) - 1),
         drawing=svg(dag, name, heading or "Steps of the trace"),
-        nodes=_nodes(dag),
+        nodes=data_block(_nodes(dag)),
     )
 
 
@@ -123,11 +69,11 @@ def _count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def _nodes(dag: ReasoningDAG) -> str:
-    """What the panel shows of each node, as JSON that can stand inside a script element."""
+def _nodes(dag: ReasoningDAG) -> list[dict[str, object]]:
+    """What the panel shows of each node."""
     failed = {error.step: error.message for error in dag.errors}
     path = set(dag.dominant_path())
-    nodes = [
+    return [
         {
             "kind": kind_of(node),
             "on": node.id in path,
@@ -135,9 +81,7 @@ def _nodes(dag: ReasoningDAG) -> str:
             "children": dag.children[node.id],
             "why": node.explanation or "",
             "error": "; ".join(failed[step] for step in node.steps if step in failed),
-            "text": node.text,
+            "html": typeset(node.text),
         }
         for node in dag.nodes
     ]
-    written = printable(json.dumps(nodes, ensure_ascii=False, separators=(",", ":")))
-    return written.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})

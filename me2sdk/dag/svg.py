@@ -10,9 +10,10 @@ import html
 import itertools
 from typing import NamedTuple
 
-from me2sdk.dag.export import excerpt, printable
+from me2sdk.dag.export import excerpt
 from me2sdk.dag.graph import DAGNode, ReasoningDAG
 from me2sdk.errors import ConfigurationError
+from me2sdk.page import printable
 
 __all__ = ["Layout", "layout", "svg"]
 

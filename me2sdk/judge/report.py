@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from importlib import resources
 
-from me2sdk.dag import escaped, excerpt, figure, fill, page, question_block
+from me2sdk.dag import excerpt, figure, figure_script
 from me2sdk.judge.verdicts import PairVerdict
+from me2sdk.page import escaped, fill, page, question_block, typeset
 from me2sdk.schema import question_text
 
 __all__ = ["compare_html"]
@@ -58,12 +59,12 @@ def compare_html(verdict: PairVerdict, title: str | None = None) -> str:
         dimensions="\n".join(rows),
         figures="\n".join(figures),
     )
-    return page(title, "compare", body)
+    return page(title, "compare", body, [figure_script()])
 
 
 def _row(name: str, preference: str, agreement: float, rationale: str) -> str:
     label = {"a": "Trace A", "b": "Trace B", "tie": "Tie"}.get(preference, "No verdict")
     return (
         f'<tr><th scope="row">{escaped(name)}</th><td><span class="badge {escaped(preference)}">{label}</span></td>'
-        f"<td>{agreement:.0%}</td><td>{escaped(rationale)}</td></tr>"
+        f'<td>{agreement:.0%}</td><td class="prose" dir="auto">{typeset(rationale)}</td></tr>'
     )

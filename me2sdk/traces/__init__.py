@@ -5,6 +5,7 @@ Each looks at every character a bounded number of times, since traces are hostil
 """
 
 from me2sdk.traces.answers import final_answer as final_answer, last_answer as last_answer
+from me2sdk.traces.code import Code as Code
 from me2sdk.traces.finish import is_cut_off as is_cut_off
 from me2sdk.traces.formats import ThinkingFormat, register_format, thinking_formats as thinking_formats
 from me2sdk.traces.messages import (

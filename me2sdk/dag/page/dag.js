@@ -3,11 +3,12 @@
 const LEAST = 0.003, MOST = 3, READABLE = 0.75, EDGE = 60;
 
 for (const figure of document.querySelectorAll(".dag")) {
-  if (figure.querySelector("svg")) show(figure);
+  if (figure.querySelector("svg")) showDag(figure);
 }
 
-function show(figure) {
-  const svg = figure.querySelector("svg"), scene = svg.querySelector(".scene");
+// Makes the drawing of a DAG one that readers can move and walk through, once it is visible.
+function showDag(figure) {
+  const svg = figure.querySelector(".canvas"), scene = svg.querySelector(".scene");
   const panel = figure.querySelector(".panel"), scrub = figure.querySelector(".scrub");
   const facts = JSON.parse(figure.querySelector("script").textContent);
   const cards = [...svg.querySelectorAll(".node")];
@@ -68,7 +69,6 @@ function show(figure) {
     describe(facts[node]);
   }
 
-  // Text of a trace only ever becomes text nodes.
   function add(parent, tag, text = "", kind = "") {
     const element = parent.appendChild(document.createElement(tag));
     element.textContent = text;
@@ -90,8 +90,9 @@ function show(figure) {
     }
     if (fact.error) add(panel, "p", `Not annotated, taken as a continuation: ${fact.error}`, "error");
     if (fact.why) add(panel, "p", fact.why, "why");
-    const text = add(panel, "pre", fact.text);
+    const text = add(panel, "pre");
     text.dir = "auto";
+    text.innerHTML = fact.html; // escaped when the page was written
   }
 
   svg.addEventListener("click", (event) => {
