@@ -2,7 +2,7 @@
 
 All synchronous twins run on a single event loop in a daemon thread, so they work where a loop is already
 running (a notebook, a web handler), and connections, semaphores and caches are shared by all of them.
-`all_or_none` runs coroutines side by side.
+`all_or_none` runs coroutines side by side, `in_thread_if_long` keeps long work off the event loop.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import asyncio
 import concurrent.futures
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_SHORT = 2_000  # characters; reading so few takes less time than changing to another thread and back
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -63,6 +65,8 @@ def start(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
 
 async def all_or_none(*work: Coroutine[Any, Any, T]) -> list[T]:
     """Run coroutines side by side. If one raises, or this is cancelled, the others are cancelled and waited for."""
+    if len(work) == 1:
+        return [await work[0]]
     tasks = [asyncio.create_task(one) for one in work]
     try:
         return await asyncio.gather(*tasks)
@@ -70,3 +74,8 @@ async def all_or_none(*work: Coroutine[Any, Any, T]) -> list[T]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def in_thread_if_long(characters: float, function: Callable[[], T]) -> T:
+    """Call ``function``, in a thread where it reads so many characters that the event loop would be held up."""
+    return function() if characters <= _SHORT else await asyncio.to_thread(function)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from me2sdk._sync import all_or_none, run_sync
+from me2sdk._sync import all_or_none, in_thread_if_long, run_sync
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -57,7 +57,7 @@ def test_many_threads_at_once() -> None:
 def test_interrupt_cancels_and_waits_for_clean_up() -> None:
     code = """
 import asyncio, os, signal
-from me2sdk._sync import all_or_none, run_sync
+from me2sdk._sync import all_or_none, in_thread_if_long, run_sync
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start with it ignored
 async def work():
     asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGINT)  # once the caller waits
@@ -88,3 +88,16 @@ async def test_all_or_none_leaves_nothing_behind() -> None:
     with pytest.raises(ValueError, match="broken"):
         await all_or_none(wait(), fail())
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_only_long_work_leaves_the_thread_of_the_loop() -> None:
+    here = threading.get_ident()
+    assert await in_thread_if_long(10, threading.get_ident) == here
+    assert await in_thread_if_long(10**6, threading.get_ident) != here
+
+
+async def test_a_single_coroutine_runs_without_a_task_of_its_own() -> None:
+    async def task() -> asyncio.Task[object] | None:
+        return asyncio.current_task()
+
+    assert await all_or_none(task()) == [asyncio.current_task()]

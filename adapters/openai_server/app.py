@@ -93,7 +93,8 @@ class _PostRoute:
             check_key(headers, core.key)
             with core.limiter.slot() as slot:
                 value = read_json(await read_body(scope, receive, core.config.max_body))
-                await until_disconnected(receive, in_time(ends, slot.acquire()))
+                acquired = in_time(ends, slot.acquire())
+                await (until_disconnected(receive, acquired) if core.limiter.full else acquired)
                 work = in_time(ends, self._handler(core, headers, value, ends))
                 response = await until_disconnected(receive, work)
                 await response(scope, receive, send)

@@ -30,6 +30,11 @@ class RequestLimiter:
         self.capacity = max_running + max_waiting
         self.semaphore = asyncio.Semaphore(max_running)
 
+    @property
+    def full(self) -> bool:
+        """Whether a request would have to wait for its slot."""
+        return self.semaphore.locked()
+
     def slot(self) -> Slot:
         """A slot for one request; use it as a context manager.
 

@@ -45,16 +45,20 @@ class Metrics:
         in_flight.set_function(lambda: limiter.running)
         waiting = Gauge("me2_requests_waiting", "Requests that wait for a place.", registry=registry)
         waiting.set_function(lambda: limiter.waiting)
-        self._candidates = Counter(
+        candidates = Counter(
             "me2_candidates",
             "Candidates by outcome: scored, unscored or failed.",
             ["outcome"],
             registry=registry,
         )
-        self._calls = Counter(
+        calls = Counter(
             "me2_upstream_calls", "Answers by where they came from.", ["source"], registry=registry
         )
-        self._tokens = Counter("me2_tokens", "Tokens that upstreams reported.", ["kind"], registry=registry)
+        tokens = Counter("me2_tokens", "Tokens that upstreams reported.", ["kind"], registry=registry)
+        # Looking a label up takes longer than counting.
+        self._candidates = {one: candidates.labels(one) for one in ("scored", "unscored", "failed")}
+        self._calls = {one: calls.labels(one) for one in ("upstream", "cache")}
+        self._tokens = {one: tokens.labels(one) for one in ("prompt", "completion")}
         self._cost = Counter("me2_cost_usd", "US dollars spent, where prices are known.", registry=registry)
         self._unpriced = Counter(
             "me2_unpriced_requests", "Requests whose cost or tokens are not known.", registry=registry
@@ -72,14 +76,14 @@ class Metrics:
             "failed": sum(failure.stage in ("generate", "read") for failure in result.failures),
         }
         for outcome, count in outcomes.items():
-            self._candidates.labels(outcome).inc(count)
+            self._candidates[outcome].inc(count)
 
     def count_usage(self, usage: Usage) -> None:
         """Count the calls, tokens and cost of a request."""
-        self._calls.labels("upstream").inc(usage.calls)
-        self._calls.labels("cache").inc(usage.cached_calls)
-        self._tokens.labels("prompt").inc(usage.prompt_tokens or 0)
-        self._tokens.labels("completion").inc(usage.completion_tokens or 0)
+        self._calls["upstream"].inc(usage.calls)
+        self._calls["cache"].inc(usage.cached_calls)
+        self._tokens["prompt"].inc(usage.prompt_tokens or 0)
+        self._tokens["completion"].inc(usage.completion_tokens or 0)
         self._cost.inc(usage.cost or 0.0)
         if usage.cost is None or usage.total_tokens is None:
             self._unpriced.inc()

@@ -13,7 +13,7 @@ from typing import Any
 
 __all__ = ["muted"]
 
-_LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
+_LOGGERS = tuple(map(logging.getLogger, ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")))
 _MODULES = re.compile(r"(?:litellm|pydantic|pydantic_core|openai|httpx|aiohttp|tiktoken)(?:\.|\Z)")
 
 _ours: ContextVar[bool] = ContextVar("me2sdk_muted", default=False)
@@ -72,8 +72,8 @@ def _enter() -> None:
             _lists.append(current)
             current.insert(0, _WARNINGS)  # before the filters of the caller, which may raise
         if _users == 1:
-            for name in _LOGGERS:
-                logging.getLogger(name).addFilter(_RECORDS)
+            for logger in _LOGGERS:
+                logger.addFilter(_RECORDS)
 
 
 def _leave() -> None:
@@ -86,5 +86,5 @@ def _leave() -> None:
         for known in (*_lists, warnings.filters):
             known[:] = [one for one in known if one is not _WARNINGS]  # type: ignore[index]
         _lists.clear()
-        for name in _LOGGERS:
-            logging.getLogger(name).removeFilter(_RECORDS)
+        for logger in _LOGGERS:
+            logger.removeFilter(_RECORDS)

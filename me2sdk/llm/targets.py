@@ -95,6 +95,7 @@ class NamedTarget(Target):
         self.name = name
         self._supports_n: dict[Any, bool] = {}
         self._supports_schema: dict[str, bool] = {}
+        self._prices: dict[Any, Prices | None] = {}
 
     def identity(self) -> Any:
         """What names the model in the key of a cached answer."""
@@ -132,7 +133,13 @@ class NamedTarget(Target):
         """Send one request."""
         call = functools.partial(door.load_litellm().acompletion, model=self.name, max_retries=0)
         answer, _ = await _complete(call, messages, params, seconds)
-        return _costed(answer, self.prices(params)) if answer.usage.cost is None else answer
+        if answer.usage.cost is not None:
+            return answer
+        # Looking a model up that LiteLLM does not know takes it a good part of a call's own time.
+        what = tuple(str(params.get(name)) for name in (*_PRICES, "custom_llm_provider"))
+        if what not in self._prices:
+            self._prices[what] = self.prices(params)
+        return _costed(answer, self._prices[what])
 
 
 class RouterTarget(Target):

@@ -34,10 +34,12 @@ class AnswerReader:
         read: the answer of a trace and of the message that it was read from, if there is one.
         compare: "value" where 0.5 and 1/2 are one answer, "text" where only the same text is, "similarity" where there
             are no answers but texts that are near each other, "none" where nothing is compared.
+        foreign: whether reading runs what the caller wrote, which may take any time.
     """
 
     read: Callable[[Trace, Any], str | None]
     compare: Comparison
+    foreign: bool = False
 
 
 @functools.singledispatch
@@ -53,7 +55,7 @@ def answer_reader(key: Any) -> AnswerReader:
     if key is None:
         return AnswerReader(lambda trace, message: None, "none")
     if callable(key):
-        return AnswerReader(lambda trace, message: _text(key(trace)), "value")
+        return AnswerReader(lambda trace, message: _text(key(trace)), "value", foreign=True)
     raise ConfigurationError(
         f"answer must be a name, a regular expression, a function of a Trace, or None; it is a {type(key).__name__}. "
         f"Names are {_NAMES}."
@@ -68,7 +70,7 @@ def _of_pattern(key: re.Pattern) -> AnswerReader:  # type: ignore[type-arg]
             pass
         return None if found is None else _text(found[1] if key.groups else found[0])
 
-    return AnswerReader(read, "value")
+    return AnswerReader(read, "value", foreign=True)
 
 
 @answer_reader.register
@@ -111,7 +113,8 @@ class AnswerGroups:
         """The number of each answer; None for a candidate without one."""
         distinct = list(dict.fromkeys(answer for answer in answers if answer is not None))
         if self._known.keys() != set(distinct):
-            numbers = await agroup_answers(distinct) if self._compare == "value" else range(len(distinct))
+            alike = self._compare == "value" and len(distinct) > 1
+            numbers = await agroup_answers(distinct) if alike else range(len(distinct))
             self._known = dict(zip(distinct, numbers, strict=True))
         return [None if answer is None else self._known[answer] for answer in answers]
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from me2sdk._sync import in_thread_if_long
 from me2sdk._tracing import CandidateSpans, span
 from me2sdk.errors import GenerationError, InvalidTraceError
 from me2sdk.llm import LLM, Generation
@@ -187,10 +188,12 @@ class _Run:
                 self._failures.append(explain_request(item, self._scorer))
                 self._spans.end(item.index or 0, failure=self._failures[-1])
         came = [item for item in arrived if isinstance(item, Generation)]
-        # In a thread, since a trace may be megabytes, and the caller's own function may read the answer.
+        if not came:
+            return []
         reader = self._selection.reader
-        read = await asyncio.to_thread(
-            lambda: [_candidate(one, self._question, reader, self._failures) for one in came]
+        read = await in_thread_if_long(
+            math.inf if reader.foreign else sum(len(str(one.message)) for one in came),
+            lambda: [_candidate(one, self._question, reader, self._failures) for one in came],
         )
         for one in read:
             if isinstance(one, Failure):

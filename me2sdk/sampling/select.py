@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import get_args
 
+from me2sdk._sync import in_thread_if_long
 from me2sdk.errors import ConfigurationError, ScoringError
 from me2sdk.llm import LLM, Model
 from me2sdk.sampling.answers import AnswerGroups, AnswerKey, AnswerReader, answer_reader
@@ -100,7 +100,7 @@ async def choose(
     groups: AnswerGroups | None = None,
     strong: range | None = None,
 ) -> Decision:
-    """Compare answers, and decide; in a thread, since both look at all of the text.
+    """Compare answers, and decide; in a thread where the texts are long, since both look at all of them.
 
     Args:
         candidates: the candidates, scored as far as they could be.
@@ -129,6 +129,7 @@ async def choose(
         weak = sum(candidate.index not in strong for candidate in candidates)
         weights = [max(1.0, weak / 2) if one.index in strong else 1.0 for one in candidates]
     numbers = await (groups or AnswerGroups(compare)).of([candidate.answer for candidate in candidates])
-    return await asyncio.to_thread(
-        decide, candidates, numbers, select=select, compare=compare, weights=weights
+    return await in_thread_if_long(
+        sum(len(one.trace.reasoning) + len(one.trace.response or "") for one in candidates),
+        lambda: decide(candidates, numbers, select=select, compare=compare, weights=weights),
     )

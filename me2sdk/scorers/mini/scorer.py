@@ -6,7 +6,6 @@ says what it was fitted on, how well it does, and where it fails; ``recipes.mini
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -15,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from me2sdk._sync import in_thread_if_long
 from me2sdk.errors import ConfigurationError
 from me2sdk.schema import Question, Scores, Trace
 from me2sdk.scorers.base import Questions, read_inputs
@@ -149,8 +149,13 @@ class MiniScorer:
         return Scores(rewards, [math.ceil(clip(text)[1] / _CHARACTERS_A_TOKEN) for _, text in read])
 
     async def ascore(self, question: Questions, traces: Sequence[Trace | str]) -> Scores:
-        """`score`, in a thread of its own so that the event loop goes on."""
-        return await asyncio.to_thread(self.score, question, traces)
+        """`score`, in a thread of its own where the traces are long, so that the event loop goes on."""
+        lengths = (
+            len(trace) if isinstance(trace, str) else len(trace.reasoning) + len(trace.response or "")
+            for trace in traces
+        )
+        characters = sum(lengths) + len(str(question or ""))
+        return await in_thread_if_long(characters, lambda: self.score(question, traces))
 
     def explain(
         self, question: Question | None, trace: Trace | str, others: Sequence[Trace | str] = ()
