@@ -8,18 +8,29 @@ from me2sdk.llm import schema_params
 
 __all__ = [
     "DECISION_SCHEMA",
+    "GRADE_SCHEMA",
+    "HIGHEST",
     "ORDER_SCHEMA",
     "decision_again",
     "decision_form",
+    "grade_again",
+    "grade_form",
     "order_again",
     "order_form",
 ]
+
+HIGHEST = 10
+"""The best grade; the worst is 0."""
 
 _REASON = {"assessment": {"type": "string"}}
 DECISION_SCHEMA: dict[str, Any] = schema_params(
     "decision", {**_REASON, "decision": {"type": "string", "enum": ["Trace 1", "Trace 2", "Tie"]}}
 )
 """The parameter of a call that holds a judge to a decision on two traces."""
+
+# Without bounds, which not every provider takes; a grade beyond them cannot be read.
+GRADE_SCHEMA: dict[str, Any] = schema_params("grade", {**_REASON, "grade": {"type": "integer"}})
+"""The parameter of a call that holds a judge to the grade of one trace."""
 
 # A list of lists: traces that stand together are equally good.
 _TIERS = {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}
@@ -36,6 +47,9 @@ _DECISION_MARKED = """Then end with one line, exactly one of these three:
 Begin with the paragraph."""
 _DECISION_JSON = """Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it
 "decision" is "Trace 1", "Trace 2" or "Tie"."""
+_GRADE_MARKED = f"""Then end with one line: <|decision|> and after it the grade, a whole number from 0 to {HIGHEST}."""
+_GRADE_JSON = f"""Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it "grade" is
+the grade, a whole number from 0 to {HIGHEST}."""
 _ORDER_MARKED = """Then end with one line: <|decision|> and after it the numbers of all {count} traces, the best first,
 with > between two traces, or = where neither is better in any way that matters."""
 _ORDER_JSON = """Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it "order"
@@ -55,6 +69,18 @@ def decision_again(*, as_json: bool) -> str:
     return (
         "one short paragraph, then one line with <|decision|>Trace 1, <|decision|>Trace 2 or <|decision|>Tie"
     )
+
+
+def grade_form(*, as_json: bool) -> str:
+    """How a prompt asks for a grade."""
+    return _GRADE_JSON if as_json else _GRADE_MARKED
+
+
+def grade_again(*, as_json: bool) -> str:
+    """The same in a few words, for asking again."""
+    if as_json:
+        return f'one JSON object with an "assessment", then a "grade" that is a whole number from 0 to {HIGHEST}'
+    return f"one short paragraph, then one line with <|decision|> and a whole number from 0 to {HIGHEST}"
 
 
 def order_form(count: int, *, as_json: bool) -> str:

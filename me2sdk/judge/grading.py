@@ -10,7 +10,15 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from me2sdk import prompts
 from me2sdk.errors import ConfigurationError, GenerationError, InvalidTraceError, JudgeError
-from me2sdk.judge.forms import ORDER_SCHEMA, order_again, order_form
+from me2sdk.judge.forms import (
+    GRADE_SCHEMA,
+    HIGHEST,
+    ORDER_SCHEMA,
+    grade_again,
+    grade_form,
+    order_again,
+    order_form,
+)
 from me2sdk.llm import LLM, Generation, Structured, ask_structured, may_be_parameter
 from me2sdk.prompts import read_object
 from me2sdk.schema import Question, Trace
@@ -30,7 +38,7 @@ __all__ = [
 ]
 
 Value = TypeVar("Value")
-Ask = Callable[[Question], Awaitable[Generation]]
+Ask = Callable[[Question, Mapping[str, Any]], Awaitable[Generation]]
 
 # Part of the prompts: where it changes, their versions go up.
 _ME2 = (
@@ -42,8 +50,6 @@ _ME2 = (
     "Effectiveness of the steps: each step holds where it stands. Calculations are right, claims are justified, cases "
     "are covered, and the answer is right.",
 )
-_HIGHEST = 10
-_GRADE_FORM = f"one short paragraph, then one line with <|decision|> and a whole number from 0 to {_HIGHEST}"
 # Some providers take no more than this.
 _LOGPROBS = {"logprobs": True, "top_logprobs": 5}
 
@@ -59,6 +65,10 @@ _START, _END = r"[*_`:$\s]{0,8}(?:\\boxed\{)?", r"\}?[*_`$.\s]{0,20}\Z"
 _NUMBER = r"(?P<value>\d{1,2}(?:\.\d{1,3})?)(?:[ \t]{0,2}(?:/|out of)[ \t]{0,2}10)?"
 _ITEM = r"(?:trace[ \t]{0,2})?\d{1,2}"
 _GRADE = re.compile(rf"{_START}{_NUMBER}{_END}", re.IGNORECASE)
+# The last field of an object. Within a string of JSON its quotation marks would be escaped.
+_GRADE_FIELD = re.compile(
+    r'"grade"\s{0,8}:\s{0,8}"?(?P<value>\d{1,2}(?:\.\d{1,3})?)"?\s{0,20}\}\s{0,20}(?:`{3}\s{0,8})?\Z'
+)
 _ORDER = re.compile(
     rf"{_START}(?P<value>{_ITEM}(?:[ \t]{{0,4}}[>=,][ \t]{{0,4}}{_ITEM}){{0,20}}){_END}", re.IGNORECASE
 )
@@ -83,7 +93,7 @@ def read_criteria(criteria: str | Sequence[str]) -> str:
     return "\n".join(f"- {item.strip()}" for item in items)
 
 
-def grade_prompt(criteria: str, question: str, trace: Trace) -> str:
+def grade_prompt(criteria: str, question: str, trace: Trace, *, as_json: bool = False) -> str:
     """The prompt that asks for the grade of one trace."""
     text = _shown(trace)
     nonce = prompts.new_nonce(criteria, question, text)
@@ -92,6 +102,7 @@ def grade_prompt(criteria: str, question: str, trace: Trace) -> str:
         question=prompts.fence(question or "(not known)", nonce, "question"),
         trace=prompts.fence(text, nonce, "graded trace"),
         criteria=criteria,
+        form=grade_form(as_json=as_json),
     )
 
 
@@ -129,8 +140,23 @@ class Grade(NamedTuple):
     expected: bool
 
 
-async def ask_grade(ask: Ask, prompt: str) -> Grade:
+async def ask_grade(
+    llm: LLM,
+    ask: Ask,
+    make_prompt: Callable[[bool], str],
+    sample: int,
+    params: Mapping[str, Any],
+    structured: Structured = False,
+) -> Grade:
     """The grade that a judge gives.
+
+    Args:
+        llm: the judge.
+        ask: sends messages to it, with such parameters besides its own.
+        make_prompt: what it is asked; with True for an answer in JSON.
+        sample: which of several grades this is.
+        params: parameters of the calls.
+        structured: whether the judge is held to a JSON schema.
 
     Raises:
         JudgeError: no answer could be read.
@@ -146,7 +172,15 @@ async def ask_grade(ask: Ask, prompt: str) -> Grade:
         expected = expected_grade(generation.raw, grade)
         return _Reading(Grade(grade if expected is None else expected, expected is not None), said)
 
-    return _value(await _ask(ask, prompt, read, _GRADE_FORM))
+    async def in_form(as_json: bool) -> prompts.Outcome[_Reading[Grade]]:
+        in_words = partial(_ask_with, ask, GRADE_SCHEMA if as_json else {})
+        return await _ask(in_words, make_prompt(as_json), read, grade_again(as_json=as_json))
+
+    return _value(await ask_structured(llm, structured, [sample], params, in_form))
+
+
+def _ask_with(ask: Ask, more: Mapping[str, Any], messages: Question) -> Awaitable[Generation]:
+    return ask(messages, more)
 
 
 async def ask_order(
@@ -193,7 +227,10 @@ class _Reading(NamedTuple, Generic[Value]):
 
 
 async def _ask(
-    ask: Ask, prompt: str, read: Callable[[Generation], _Reading[Value]], form: str
+    ask: Callable[[Question], Awaitable[Generation]],
+    prompt: str,
+    read: Callable[[Generation], _Reading[Value]],
+    form: str,
 ) -> prompts.Outcome[_Reading[Value]]:
     def again(reading: _Reading[Value]) -> Question | None:
         if reading.value is not None:
@@ -236,12 +273,18 @@ def _said(generation: Generation) -> tuple[str, str]:
 def read_grade(said: str) -> float | None:
     """The grade at the end of a judge's answer, from 0 to 10, or None where it has none.
 
-    It stands behind the last ``<|decision|>``; without one, behind "Grade:" or the like where a line starts with it.
-    Nothing follows it. A number alone counts where it is the whole answer.
+    It stands behind the last ``<|decision|>``; without one, behind "Grade:" or the like where a line starts with it, or
+    in the last field of a JSON object. Nothing follows it. A number alone counts where it is the whole answer.
     """
-    found = _last_word(said, _GRADE) or _GRADE.fullmatch(said)
+    found = _find_grade(said)
     grade = float(found["value"]) if found else math.inf
-    return grade if grade <= _HIGHEST else None
+    return grade if grade <= HIGHEST else None
+
+
+def _find_grade(said: str) -> re.Match[str] | None:
+    if "grade" in (read_object(said) or {}):
+        return _GRADE_FIELD.search(said)
+    return _last_word(said, _GRADE) or _GRADE.fullmatch(said)
 
 
 def read_order(said: str, count: int) -> list[list[int]] | None:
@@ -290,7 +333,7 @@ def expected_grade(response: Any, grade: float) -> float | None:
     while tokens and _STOP.fullmatch(str(_field(tokens[-1], "token"))):
         tokens.pop()
     texts = [str(_field(token, "token")) for token in tokens]
-    found = _last_word("".join(texts), _GRADE) or _GRADE.fullmatch("".join(texts))
+    found = _find_grade("".join(texts))
     if found is None or float(found["value"]) != grade:
         return None
     start, place = found.start("value"), 0
@@ -303,13 +346,13 @@ def expected_grade(response: Any, grade: float) -> float | None:
         value = text.removeprefix(before).strip()
         if re.fullmatch(r"\d|10", value):
             chances[int(value)] = chances.get(int(value), 0.0) + chance
-    if own not in map(str, chances) or (int(own) != grade and (own, grade) != ("1", _HIGHEST)):
+    if own not in map(str, chances) or (int(own) != grade and (own, grade) != ("1", HIGHEST)):
         return None
     if own == "1":  # the next token says how much of it is the start of "10"
         ten = _alternatives(tokens[place + 1]).get("0", 0.0) if place + 1 < len(tokens) else 0.0
-        chances[_HIGHEST] = chances.get(_HIGHEST, 0.0) + chances[1] * ten
+        chances[HIGHEST] = chances.get(HIGHEST, 0.0) + chances[1] * ten
         chances[1] *= 1 - ten
-    elif _HIGHEST not in chances:
+    elif HIGHEST not in chances:
         chances.pop(1, None)  # 1, or the start of 10
     total = sum(chances.values())
     return sum(value * chance for value, chance in chances.items()) / total if total else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -102,8 +102,7 @@ class JudgeScorer:
         top: judge only that many traces of a question, the best by ``first``. The others stand below them in the order
             of ``first``. None judges all.
         first: the scorer that ``top`` goes by, as `best_of_n` takes it.
-        structured: of "list" and "pairs", as in `judge_pair`. A grade is read behind its marker, where its probability
-            stands.
+        structured: as in `judge_pair`.
         **params: sent with every call: ``temperature``, ``max_tokens``, ``api_base``, …
 
     Attributes:
@@ -265,7 +264,7 @@ class JudgeScorer:
 
     async def _points(self, question: str, trace: Trace) -> Outcome:
         """The grade of a trace, or why there is none."""
-        prompt = grade_prompt(self._criteria, question, trace)
+        prompt = partial(_grade_prompt, self._criteria, question, trace)
         found = [await self._grade(prompt, 0)]
         if isinstance(found[0], Exception) or not found[0].expected:
             more = range(1, self._samples)
@@ -274,12 +273,13 @@ class JudgeScorer:
         errors = [one for one in found if isinstance(one, Exception)]
         return sum(grades) / len(grades) if grades else errors[0]
 
-    async def _grade(self, prompt: str, sample: int) -> Grade | ME2Error:
-        def ask(messages: Question) -> Awaitable[Generation]:
-            return ask_with_logprobs(self._llm, messages, sample, self._params, self._without_logprobs)
+    async def _grade(self, prompt: Callable[[bool], str], sample: int) -> Grade | ME2Error:
+        def ask(messages: Question, more: Mapping[str, Any]) -> Awaitable[Generation]:
+            params = {**self._params, **more}
+            return ask_with_logprobs(self._llm, messages, sample, params, self._without_logprobs)
 
         try:
-            return await ask_grade(ask, prompt)
+            return await ask_grade(self._llm, ask, prompt, sample, self._params, self._structured)
         except ConfigurationError:
             raise
         except ME2Error as error:
@@ -309,6 +309,10 @@ class JudgeScorer:
             else strength
             for strength in ranking.strengths
         ]
+
+
+def _grade_prompt(criteria: str, question: str, trace: Trace, as_json: bool) -> str:
+    return grade_prompt(criteria, question, trace, as_json=as_json)
 
 
 def _order_prompt(criteria: str, question: str, traces: Sequence[Trace], as_json: bool) -> str:

@@ -5,17 +5,20 @@ import pytest
 from me2sdk.judge.decisions import read_decision
 from me2sdk.judge.forms import (
     DECISION_SCHEMA,
+    GRADE_SCHEMA,
     ORDER_SCHEMA,
     decision_again,
     decision_form,
+    grade_again,
+    grade_form,
     order_again,
     order_form,
 )
-from me2sdk.judge.grading import read_order
+from me2sdk.judge.grading import read_grade, read_order
 
 
 def test_the_reason_comes_before_the_decision() -> None:
-    for sent, last in ((DECISION_SCHEMA, "decision"), (ORDER_SCHEMA, "order")):
+    for sent, last in ((DECISION_SCHEMA, "decision"), (GRADE_SCHEMA, "grade"), (ORDER_SCHEMA, "order")):
         schema = sent["response_format"]["json_schema"]["schema"]
         assert list(schema["properties"]) == schema["required"] == ["assessment", last]
 
@@ -24,6 +27,9 @@ def test_the_reason_comes_before_the_decision() -> None:
 def test_a_copy_of_the_form_is_no_decision(as_json: bool) -> None:
     for words in (decision_form(as_json=as_json), decision_again(as_json=as_json)):
         assert read_decision({"role": "assistant", "content": words}).choice is None
+    for words in (grade_form(as_json=as_json), grade_again(as_json=as_json)):
+        assert "from 0 to 10" in words
+        assert read_grade(words) is None
 
 
 @pytest.mark.parametrize("as_json", [True, False])

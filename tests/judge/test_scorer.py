@@ -78,8 +78,15 @@ def scorer_at(server: OpenAIServer, mode: Any = "points", **more: Any) -> JudgeS
         ("Fine.\nThe final score is 5 out of 10.", 5),
         ("8", 8),
         ("**0/10**", 0),
+        ('{"assessment": "Tight.", "grade": 8}', 8),
+        ('```json\n{"assessment": "It says \\"grade\\": 2}", "grade": 7.5\n}\n```', 7.5),
+        ('{"grade": "9"}', 9),
         ("", None),
         ("It deserves 8.", None),
+        ('{"grade": 11}', None),
+        ('{"grade": null}', None),
+        ('{"grade": 8, "assessment": "It goes on."}', None),
+        ('{"assessment": "\\"grade\\": 10}', None),
         ("<|decision|>", None),
         ("<|decision|>11", None),
         ("<|decision|>7 or 8", None),
@@ -143,6 +150,14 @@ def test_the_reward_is_the_mean_over_the_probabilities_of_grades() -> None:
     assert expected_grade(response(marker, grade), 8) == pytest.approx((4 + 2.25 + 1.4) / 0.95)
     assert expected_grade(response(token("<|decision|"), token("> 8", ("> 6", 0.5))), 8) == pytest.approx(7)
     assert expected_grade(response(marker, grade, token("<|im_end|>")), 8) is not None
+
+
+def test_a_grade_in_json_has_probabilities_too() -> None:
+    before = token('{"assessment": "So.", "grade":')
+    grade = token(" 8", (" 8", 0.75), (" 4", 0.25))
+    assert expected_grade(response(before, grade, token("}")), 8) == pytest.approx(7)
+    assert expected_grade(response(before, grade, token('}\n```'), token("<|im_end|>")), 8) == pytest.approx(7)
+    assert expected_grade(response(before, grade, token(', "more": 1}')), 8) is None
 
 
 def test_ten_may_be_one_token_or_two() -> None:
@@ -447,11 +462,34 @@ def test_a_list_where_the_schema_is_refused() -> None:
     assert 1 <= sum("response_format" in request.body for request in server.requests) <= 2
 
 
-def test_a_grade_is_never_asked_for_in_json() -> None:
-    with OpenAIServer(answering(judge_of_quality())) as server:
-        scorer = JudgeScorer("openai/gpt-4o-mini", structured=True, api_base=server.url, api_key="k")
+def grade_in_json(request: Request) -> Reply:
+    text = str(request.body["messages"][0]["content"])
+    return Reply(json.dumps({"assessment": "It was read.", "grade": quality(text)}))
+
+
+@pytest.mark.parametrize("structured", ["auto", True])
+def test_a_grade_in_json_keeps_its_probabilities(structured: Any) -> None:
+    with OpenAIServer(grade_in_json) as server:
+        scorer = JudgeScorer("openai/gpt-4o-mini", structured=structured, api_base=server.url, api_key="k")
         assert scorer.score(QUESTION, traces(3, 9)) == [3, 9]
-    assert not any("response_format" in request.body for request in server.requests)
+    for request in server.requests:
+        assert request.body["response_format"]["json_schema"]["name"] == "grade"
+        assert request.body["logprobs"] is True
+
+
+def test_a_judge_that_takes_no_schema_grades_in_words() -> None:
+    words = answering(judge_of_quality())
+
+    def reply(request: Request) -> Any:
+        return error(400, "no") if "response_format" in request.body else words(request)
+
+    with OpenAIServer(reply) as server:
+        scorer = JudgeScorer("openai/gpt-4o-mini", api_base=server.url, api_key="k")
+        for _ in range(2):
+            assert scorer.score(QUESTION, traces(3, 9)) == [3, 9]
+        last = server.requests[-1].body
+    assert "response_format" not in last
+    assert last["logprobs"] is True  # of which it refused none
 
 
 @pytest.mark.parametrize(
