@@ -14,8 +14,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from me2sdk.cli.io import candidates_table, emit, fail, out, percent, progress, shorten
+from me2sdk.cli.io import candidates_table, emit, fail, out, progress, shorten
 from me2sdk.cli.options import Json
+from me2sdk.page import percent
 
 if TYPE_CHECKING:
     from me2sdk._choices import Select

@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from me2sdk.errors import ConfigurationError, InvalidTraceError
+from me2sdk.page import percent
 
 if TYPE_CHECKING:
     from me2sdk.sampling import Decision
@@ -130,15 +131,6 @@ def parse_record(line: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise InvalidTraceError(f"must be a JSON object, not {type(record).__name__}")
     return record
-
-
-def percent(share: float | None) -> str:
-    """A chance as text; one that is not quite 0 or 1 does not read as if it were."""
-    if share is None:
-        return "–"
-    if 0 < share < 0.005:
-        return "<1%"
-    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def candidates_table(

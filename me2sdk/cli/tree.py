@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from me2sdk.cli.io import percent
+from me2sdk.page import percent
 
 if TYPE_CHECKING:
     from me2sdk.dag import ReasoningDAG

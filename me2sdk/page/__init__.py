@@ -6,7 +6,7 @@ A page has one stylesheet (``page.css``), scripts of ours alone, and text that i
 from __future__ import annotations
 
 from me2sdk.page.mathematics import typeset, typeset_answer
-from me2sdk.page.parts import bar, question_block
+from me2sdk.page.parts import bar, percent, question_block
 from me2sdk.page.shell import data_block, escaped, fill, page, printable, read_file
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "escaped",
     "fill",
     "page",
+    "percent",
     "printable",
     "question_block",
     "read_file",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from me2sdk.page.mathematics import typeset
 
-__all__ = ["bar", "question_block"]
+__all__ = ["bar", "percent", "question_block"]
 
 _SHORT = 600  # characters of a question that is shown unfolded
 
@@ -16,6 +16,15 @@ def bar(share: float, kind: str = "") -> str:
         f'<svg class="{f"meter {kind}".strip()}" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect class="rest" width="100" height="8"/><rect class="full" width="{width:.1f}" height="8"/></svg>'
     )
+
+
+def percent(share: float | None) -> str:
+    """A chance as text; one that is not quite 0 or 1 does not read as if it were."""
+    if share is None:
+        return "–"
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def question_block(question: str, *, unfolded: bool = False) -> str:

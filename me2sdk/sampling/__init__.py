@@ -5,6 +5,8 @@ Names that are imported as themselves are for other rooms; the public ones are i
 
 from __future__ import annotations
 
+from typing import Any
+
 from me2sdk.sampling.agreement import FEATURES as FEATURES
 from me2sdk.sampling.answers import (
     AnswerGroups as AnswerGroups,
@@ -43,6 +45,7 @@ from me2sdk.sampling.stopping import (
     tally as tally,
 )
 from me2sdk.sampling.verbs import abest_of_n, arerank, best_of_n, rerank
+from me2sdk.schema import RerankResult
 
 __all__ = [
     "AnswerKey",
@@ -60,3 +63,10 @@ __all__ = [
     "completion",
     "rerank",
 ]
+
+
+def result_html(result: RerankResult, title: str | None = None, scorer: Any = None) -> str:
+    """A result as a page, as `RerankResult.to_html` explains. What pages need is imported with the first of them."""
+    from me2sdk.sampling.report import write_page
+
+    return write_page(result, title, scorer)

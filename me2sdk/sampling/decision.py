@@ -20,7 +20,7 @@ from me2sdk.sampling.confidence import load_confidence_model
 from me2sdk.schema import Answer, Candidate, ChosenBy, Failure, Select, Trace
 from me2sdk.stats import standardised
 
-__all__ = ["Decision", "ballot_of", "decide", "evidence", "leaders_first"]
+__all__ = ["Decision", "ballot_of", "by_answer", "decide", "evidence", "leaders_first"]
 
 _Key = tuple[float, ...]
 _MARKS = (
@@ -84,7 +84,7 @@ def decide(
     if not by_answers and select != "best" and compare != "none":
         nearness = _nearness(candidates)
     if by_answers:
-        key = _by_answer(order, groups, candidates, typical=select == "auto")
+        key = by_answer(order, groups, candidates, typical=select == "auto")
     elif nearness is not None:
         key = lambda place: (-nearness[place],)  # noqa: E731
     else:
@@ -194,9 +194,20 @@ def _nearness(candidates: Sequence[Candidate]) -> list[float] | None:
     return near
 
 
-def _by_answer(
+def by_answer(
     order: Sequence[int], groups: Sequence[int | None], candidates: Sequence[Candidate], *, typical: bool
 ) -> Callable[[int], _Key]:
+    """What candidates are ordered by where their answers decide, before rewards do.
+
+    Args:
+        order: the answers, best first.
+        groups: for each candidate its answer.
+        candidates: the candidates.
+        typical: whether within an answer the candidate leads that writes it as most do.
+
+    Returns:
+        A function from the place of a candidate to what it is sorted by.
+    """
     ranks = {answer: rank for rank, answer in enumerate(order)}
     if not typical:
         return lambda place: (ranks.get(_answer(groups, place), len(ranks)),)
@@ -252,7 +263,7 @@ def _answers(
     found = []
     for answer in order:
         members = set(ballot.members[answer])
-        best = candidates[next(place for place in places if place in members)]
+        best, *others = (candidates[place] for place in places if place in members)
         found.append(
             Answer(
                 text=best.answer or "",
@@ -260,6 +271,7 @@ def _answers(
                 weight=ballot.weights[answer],
                 confidence=confidence.get(answer),
                 best=best.index,
+                candidates=(best.index, *(one.index for one in others)),
             )
         )
     return tuple(found)

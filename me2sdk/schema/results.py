@@ -125,6 +125,7 @@ class Answer(Value):
         confidence: the chance that it is the right one, or None where nothing can say. What is missing from 1 over all
             answers is the chance that none of them is.
         best: index of its best candidate.
+        candidates: indices of the finished candidates that give it, best first.
 
     Example:
         ```python
@@ -140,6 +141,7 @@ class Answer(Value):
     weight: float
     confidence: float | None = None
     best: int
+    candidates: tuple[int, ...] = ()
 
 
 class RerankResult(Value):
@@ -193,6 +195,34 @@ class RerankResult(Value):
                 "There is no best candidate: all of them failed. See .failures for the reasons."
             )
         return self.candidates[0]
+
+    def to_html(self, title: str | None = None, *, scorer: Any = None) -> str:
+        """One self-contained page: the answers with votes and confidence, and every candidate to read.
+
+        Of each candidate the page says why it stands where it stands, shows its reasoning with formulas set, draws its
+        DAG (by the local rules), and what its reward is made of where the scorer can say so. Candidates that
+        are opened stand side by side. Failures are listed.
+
+        Args:
+            title: heading of the page; by default how many candidates there are.
+            scorer: the scorer that gave the rewards, if it has a method ``explanations(question, traces)`` that returns
+                for each trace what its reward is made of, by name. "mini" need not be passed.
+
+        Returns:
+            The page as HTML. It needs no network, and nothing that a model wrote can run in it.
+
+        Example:
+            ```python
+            from pathlib import Path
+            from me2sdk import rerank
+
+            result = rerank("What is 2 + 2?", ["The answer is 4.", "So it is 4.", "The answer is 5."])
+            Path("candidates.html").write_text(result.to_html(), "utf-8")
+            ```
+        """
+        from me2sdk.sampling import result_html
+
+        return result_html(self, title, scorer)
 
 
 class BestOfNResult(RerankResult):

@@ -177,4 +177,12 @@ function showDag(figure) {
 
   choose(0);
   fit(READABLE);
+  // What stands in the middle stays there when the window, or a neighbour, takes room.
+  let { width, height } = room();
+  new ResizeObserver(() => {
+    const now = room();
+    if (!now.width) return;
+    place(view.x + (now.width - width) / 2, view.y + (now.height - height) / 2);
+    ({ width, height } = now);
+  }).observe(svg);
 }

@@ -171,10 +171,24 @@ class MiniScorer:
             What each feature adds to the reward, the largest first; they add up to it. Zero stands for what
             is usual in the training data.
         """
-        read = read_inputs(question, [trace, *others])
-        texts = [answer_text(one, "both") for _, one in read]
-        parts = self._contributions(prompt_text(read[0][0]), texts)[0]
+        parts = self.explanations(question, [trace, *others])[0]
         return dict(sorted(parts.items(), key=lambda part: -abs(part[1])))
+
+    def explanations(
+        self, question: Question | None, traces: Sequence[Trace | str]
+    ) -> list[dict[str, float]]:
+        """Say what the rewards of traces are made of that were scored together.
+
+        Args:
+            question: what was asked.
+            traces: all of them.
+
+        Returns:
+            For each trace what each feature adds to its reward.
+        """
+        read = read_inputs(question, traces)
+        texts = [answer_text(one, "both") for _, one in read]
+        return self._contributions(prompt_text(read[0][0]), texts) if read else []
 
     def _contributions(self, question: str, texts: Sequence[str]) -> list[dict[str, float]]:
         """What each feature adds to the reward of each trace of a question."""

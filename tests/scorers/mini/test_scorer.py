@@ -129,6 +129,13 @@ def test_explain_adds_up_to_the_reward(scorer: MiniScorer) -> None:
     assert beside["shared_results"] < scorer.explain(QUESTION, GOOD, [again, broken])["shared_results"]
 
 
+def test_rewards_of_traces_are_explained_together(scorer: MiniScorer) -> None:
+    traces = [GOOD, GOOD.replace("= 100", "= 120"), GOOD.replace("They lay", "In a week they lay"), GOOD]
+    sums = [math.fsum(parts.values()) for parts in scorer.explanations(QUESTION, traces)]
+    assert sums == pytest.approx(scorer.score(QUESTION, traces))
+    assert scorer.explanations(QUESTION, []) == []
+
+
 def test_nothing_to_score_is_an_error(scorer: MiniScorer) -> None:
     with pytest.raises(InvalidTraceError, match="Trace 1"):
         scorer.score(QUESTION, [GOOD, "  "])
