@@ -15,6 +15,8 @@ from me2sdk.adapters._shared.best_of import (
     with_model,
 )
 from me2sdk.adapters._shared.content import choice, json_value
+from me2sdk.adapters._shared.names import by_name, check_answer, own_name
+from me2sdk.adapters._shared.responses import as_assistant, as_chat, is_cut_off
 
 __all__ = [
     "OPTIONS",
@@ -22,14 +24,20 @@ __all__ = [
     "WrapperConfig",
     "abest_native",
     "aorder",
+    "as_assistant",
+    "as_chat",
     "attributes",
     "best_native",
+    "by_name",
+    "check_answer",
     "choice",
     "error_of",
     "failure_of",
     "finished",
+    "is_cut_off",
     "json_value",
     "model_of",
+    "own_name",
     "record",
     "request_parameters",
     "with_model",

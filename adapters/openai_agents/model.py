@@ -7,8 +7,15 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from typing import Any
 
-from me2sdk.adapters._shared import Answered, WrapperConfig, abest_native, with_model
-from me2sdk.adapters.openai_agents.responses import as_assistant, as_chat, is_cut_off
+from me2sdk.adapters._shared import (
+    Answered,
+    WrapperConfig,
+    abest_native,
+    as_assistant,
+    as_chat,
+    is_cut_off,
+    with_model,
+)
 from me2sdk.sampling import AnswerKey, Escalate, Stop
 from me2sdk.schema import Message, Select
 from me2sdk.scorers import Scorer

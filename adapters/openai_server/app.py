@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -74,9 +75,26 @@ def build_app(core: Core) -> Starlette:
             Route("/metrics", partial(_metrics, core)),
         ],
         lifespan=lifespan,
-        middleware=[Middleware(MetricsMiddleware, metrics=core.metrics, routes=_PATHS)],
+        middleware=[Middleware(MetricsMiddleware, metrics=core.metrics, routes=_PATHS), *_cors(core)],
         exception_handlers={HTTPException: _error_response, ApiError: _error_response},
     )
+
+
+def _cors(core: Core) -> list[Middleware]:
+    origins = core.config.cors_origins
+    if not origins:
+        return []
+    seen = ("retry-after", "x-me2-abstained", "x-me2-chosen-by", "x-me2-confidence")
+    # Any header, since OpenAI's client in a browser sends several of its own. No cookies: the key is in a header.
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("*",),
+            expose_headers=seen,
+        )
+    ]
 
 
 class _PostRoute:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from me2sdk.adapters._shared import check_answer
 from me2sdk.adapters.openai_server.errors import ApiError
 from me2sdk.schema import Message, Select
 
 __all__ = ["PARAMETERS", "ChatBody", "ChoiceHeaders", "EmbeddingBody", "RerankBody", "ScoreBody", "parse"]
 
-# The operator may also set a regular expression. One that a client sends could keep this process busy for hours.
-_ANSWERS = re.compile(r"auto|text|similar|json(:.+)?|tool_calls(:name)?")
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -37,16 +35,7 @@ def _check_tools(tools: list[Message]) -> list[Message]:
     return tools
 
 
-def _check_answer(answer: str) -> str:
-    if not _ANSWERS.fullmatch(answer):
-        raise ValueError(
-            "it is auto, text, similar, json, json:field.path, tool_calls or tool_calls:name; a regular expression can "
-            "only be set by the operator"
-        )
-    return answer
-
-
-_Answer = Annotated[str, AfterValidator(_check_answer)]
+_Answer = Annotated[str, AfterValidator(check_answer)]
 _Confidence = Annotated[float, Field(gt=0, le=1)]
 _Stop = Literal["sure"] | Annotated[float, Field(ge=0.5, lt=1)]
 _Messages = Annotated[list[Message], Field(min_length=1), AfterValidator(_check_messages)]

@@ -103,7 +103,8 @@ async def _answer(core: Core, plan: _Plan, ends: float) -> ChatAnswer:
 
 
 def _plan(core: Core, headers: Headers, body: ChatBody) -> _Plan:
-    config = core.config
+    model = core.model(body.model)
+    config = model.settings
     extra = body.model_extra or {}
     if unknown := sorted(set(extra) - config.allow_params):
         raise ApiError(
@@ -113,7 +114,6 @@ def _plan(core: Core, headers: Headers, body: ChatBody) -> _Plan:
             param=unknown[0][:100],
             code="unknown_parameter",
         )
-    name, llm = core.model(body.model)
     n, where = _count(headers, body)
     choices = body.n or 1
     if n is None:
@@ -126,10 +126,10 @@ def _plan(core: Core, headers: Headers, body: ChatBody) -> _Plan:
         )
     given = body.model_dump(include=set(PARAMETERS), exclude_none=True)
     return _Plan(
-        name=name,
-        llm=llm,
+        name=model.name,
+        llm=model.llm,
         messages=body.messages,
-        selection=selection(core, headers, body, n=n, model=name),
+        selection=selection(core, headers, body, n=n, model=model),
         choices=choices,
         show_all=body.me2.candidates if body.me2 else headers.get("x-me2-candidates", "").lower() == "all",
         params={**given, **extra},

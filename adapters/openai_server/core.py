@@ -6,11 +6,14 @@ import asyncio
 import copy
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from me2sdk.adapters.openai_server.config import ServerConfig
 from me2sdk.adapters.openai_server.errors import ApiError
 from me2sdk.adapters.openai_server.limits import RequestLimiter
 from me2sdk.adapters.openai_server.metrics import Metrics
+from me2sdk.adapters.openai_server.settings import AnswerSettings, ModelConfig
 from me2sdk.llm import LLM
 from me2sdk.schema import Scores, Trace
 from me2sdk.scorers import (
@@ -25,7 +28,9 @@ from me2sdk.scorers import (
     open_scorer,
 )
 
-__all__ = ["Core", "ServedScorer"]
+__all__ = ["Core", "ServedModel", "ServedScorer"]
+
+_LIMITS = frozenset(("budget", "max_concurrency", "upstream_timeout", "max_retries"))
 
 
 class ServedScorer:
@@ -78,6 +83,27 @@ class ServedScorer:
             self._seconds.observe(time.perf_counter() - started)
 
 
+@dataclass(frozen=True)
+class ServedModel:
+    """A model under the name that clients know.
+
+    Attributes:
+        name: the name.
+        llm: what is asked.
+        scorer: what scores its candidates, if a request does not say.
+        settings: how its answers are sampled and chosen, if a request does not say.
+    """
+
+    name: str
+    llm: LLM
+    scorer: ServedScorer
+    settings: AnswerSettings
+
+    def session(self) -> ServedModel:
+        """The same, which counts what one request uses."""
+        return replace(self, llm=self.llm.session())
+
+
 class Core:
     """Shared by the requests of a server.
 
@@ -86,7 +112,7 @@ class Core:
         limiter: slots for requests.
         metrics: the metrics.
         scorers: the scorers by the names that clients know; the first is the default.
-        models: the models in the same way, each a view of one `LLM`, so that limits, cache and budget hold for all.
+        models: the models in the same way. Limits, cache and budget hold for all, but for those that have their own.
         key: the bearer token to ask for, or None.
 
     Raises:
@@ -101,19 +127,23 @@ class Core:
         self.scorers = {
             name: ServedScorer(name, scorer, self.metrics) for name, scorer in config.scorers.items()
         }
-        self.models: dict[str, LLM] = {}
-        if config.models:
-            llm = LLM(
-                next(iter(config.models.values())),
-                max_concurrency=config.max_concurrency,
-                timeout=config.upstream_timeout,
-                max_retries=config.max_retries,
-                total_timeout=config.timeout,
-                cache=config.cache,
-                budget=config.budget,
-                **config.params,
+        models = {
+            name: model if isinstance(model, ModelConfig) else ModelConfig(model=model)
+            for name, model in config.models.items()
+        }
+        shared = _open(next(iter(models.values())).model, config, config) if models else None
+        self.models = {
+            name: ServedModel(
+                name,
+                _open(model.model, config, settings)
+                if shared is None or model.own.keys() & _LIMITS
+                else shared.session(model.model, params=model.own.get("params")),
+                self.scorers[model.scorer or next(iter(self.scorers))],
+                settings,
             )
-            self.models = {name: llm.session(model) for name, model in config.models.items()}
+            for name, model in models.items()
+            for settings in (config.of_model(name),)
+        }
         self._loading: asyncio.Task[None] | None = None
 
     @property
@@ -131,8 +161,8 @@ class Core:
     async def _load(self) -> None:
         for scorer in self.scorers.values():
             await scorer.aload()
-        for llm in self.models.values():
-            await llm.aload()
+        for model in self.models.values():
+            await model.llm.aload()
 
     async def ready(self) -> None:
         """Wait until everything is loaded.
@@ -156,7 +186,9 @@ class Core:
             )
         return self.scorers[name]
 
-    def chosen(self, field: str | None, headers: Mapping[str, str]) -> ServedScorer:
+    def chosen(
+        self, field: str | None, headers: Mapping[str, str], default: ServedScorer | None = None
+    ) -> ServedScorer:
         """The scorer that a request names in its field ``scorer`` or its header ``x-me2-scorer``, or the default.
 
         Raises:
@@ -164,10 +196,11 @@ class Core:
         """
         if field is not None:
             return self.scorer(field, "scorer")
-        return self.scorer(headers.get("x-me2-scorer"), "x-me2-scorer")
+        header = headers.get("x-me2-scorer")
+        return default if header is None and default is not None else self.scorer(header, "x-me2-scorer")
 
-    def model(self, name: str | None) -> tuple[str, LLM]:
-        """The name and a session of the model that a request names, or of the default.
+    def model(self, name: str | None) -> ServedModel:
+        """The model that a request names, or the default, with a session of its own.
 
         Raises:
             ApiError: it is not served.
@@ -180,4 +213,17 @@ class Core:
                 404, f"The model {(name or '')[:100]!r} does not exist. Models served: {served}.",
                 param="model", code="model_not_found",
             )  # fmt: skip
-        return name, self.models[name].session()
+        return self.models[name].session()
+
+
+def _open(model: Any, config: ServerConfig, settings: AnswerSettings) -> LLM:
+    return LLM(
+        model,
+        max_concurrency=settings.max_concurrency,
+        timeout=settings.upstream_timeout,
+        max_retries=settings.max_retries,
+        total_timeout=config.timeout,
+        cache=config.cache,
+        budget=settings.budget,
+        **settings.params,
+    )

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -61,8 +62,14 @@ async def run(config: ServerConfig, on_start: OnStart, on_ready: OnReady, access
         ConfigurationError: it cannot listen, or a model or scorer cannot work.
     """
     core = Core(config)
+    password = config.ssl_keyfile_password
     uvicorn_config = uvicorn.Config(
         build_app(core),
+        ssl_certfile=config.ssl_certfile,
+        ssl_keyfile=config.ssl_keyfile,
+        ssl_keyfile_password=password.get_secret_value() if password else None,
+        ssl_ca_certs=config.ssl_ca_certs,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if config.ssl_ca_certs else ssl.CERT_NONE,
         ws="none",
         log_config=None,
         access_log=access_log,
@@ -71,8 +78,14 @@ async def run(config: ServerConfig, on_start: OnStart, on_ready: OnReady, access
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, round(config.grace)),
     )
+    try:
+        uvicorn_config.load()
+    except OSError as error:  # errors of TLS are some of these
+        raise ConfigurationError(
+            f"The certificate or its key cannot be used: {error}. Check the ssl options."
+        ) from None
     listener = listen(config)
-    url = _url(listener)
+    url = _url(listener, "https" if config.ssl_certfile else "http")
     server = Server(uvicorn_config, lambda server: on_start(server, url))
 
     async def announce() -> None:
@@ -114,9 +127,9 @@ def listen(config: ServerConfig) -> socket.socket:
     return listener
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @contextmanager

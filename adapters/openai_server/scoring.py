@@ -49,7 +49,7 @@ async def rerank(core: Core, headers: Headers, value: dict[str, Any], ends: floa
     scorer = core.chosen(
         body.model if body.scorer is None and body.model in core.scorers else body.scorer, headers
     )
-    chosen = settings(core, headers, body)
+    chosen = settings(core.config, headers, body)
     read = _traces(core, name, [_document(item) for item in items], question, skip=True)
     await core.ready()
     result = await arerank(question, read, scorer=scorer, **chosen)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,11 +23,38 @@ from me2sdk.cli.options import (
 )
 from me2sdk.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from me2sdk.adapters.openai_server import ServerConfig
+
+# Options that are settings by the same name; where one is not given, a file may say it.
+_SETTINGS = (
+    "api_key",
+    "cache",
+    "escalate",
+    "grace",
+    "host",
+    "max_body",
+    "max_concurrency",
+    "max_n",
+    "max_requests",
+    "max_waiting",
+    "min_confidence",
+    "n",
+    "port",
+    "select",
+    "ssl_ca_certs",
+    "ssl_certfile",
+    "ssl_keyfile",
+    "ssl_keyfile_password",
+    "timeout",
+    "upstream_timeout",
+)
 _NAMED = re.compile(r"([\w.:/@+-]*?[\w.@+-])=(.+)", re.DOTALL)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Argument(help="LiteLLM model to serve under its own name. Without any, only scoring."),
@@ -35,6 +63,13 @@ def serve(
         list[str] | None,
         typer.Option(
             "--model", help="NAME=LITELLM_MODEL serves a model under a name; several times for more."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with models, scorers and settings; options of the command line win over it.",
+            dir_okay=False,
         ),
     ] = None,
     scorer: Annotated[
@@ -87,6 +122,26 @@ def serve(
             envvar="ME2_SERVER_KEY", help="Bearer token that clients must send. Better in the environment."
         ),
     ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Origin whose web pages may send requests, such as https://chat.example.com; several times for more. "
+            '"*" is every origin, and needs --api-key.'
+        ),
+    ] = None,
+    ssl_certfile: Annotated[
+        Path | None, typer.Option(help="Certificate in PEM; the server speaks HTTPS then.")
+    ] = None,
+    ssl_keyfile: Annotated[Path | None, typer.Option(help="Key of the certificate.")] = None,
+    ssl_keyfile_password: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ME2_SSL_KEYFILE_PASSWORD", help="Password of the key. Better in the environment."
+        ),
+    ] = None,
+    ssl_ca_certs: Annotated[
+        Path | None, typer.Option(help="Certificates of which a client must have one.")
+    ] = None,
     api_base: ApiBase = None,
     max_concurrency: Annotated[int, typer.Option(help="Most upstream calls in flight.")] = 64,
     max_requests: Annotated[int, typer.Option(help="Requests that run at a time.")] = 64,
@@ -113,52 +168,57 @@ def serve(
     from me2sdk.llm import Budget
     from me2sdk.scorers import open_scorer, options_for
 
-    served = {model: model} if model else {}
-    served.update((name or what, what) for name, what in map(_named, models or ()))
-    scorers = {name or openai_server.own_name(what): what for name, what in map(_named, scorer or ("mini",))}
+    scorers = {name or openai_server.own_name(what): what for name, what in map(_named, scorer or ())}
     params = {"api_base": api_base, "temperature": temperature, "max_tokens": max_tokens}
-    limited = budget_usd is not None or budget_tokens is not None
-    try:
-        config = openai_server.ServerConfig(
-            models=served,
-            scorers={
-                name: open_scorer(what, **options_for(what, quantization=quantization))
-                for name, what in scorers.items()
-            },
-            n=n,
-            max_n=max_n,
-            select=select,
-            answer=None if answer == "none" else answer,
-            stop=read_stop(stop),
-            min_confidence=min_confidence,
-            escalate=escalate,
-            params={name: value for name, value in params.items() if value is not None},
-            allow_params=frozenset(allow_param or ()),
-            budget=Budget(usd=budget_usd, tokens=budget_tokens) if limited else None,
-            cache=cache or None,
-            max_concurrency=max_concurrency,
-            upstream_timeout=upstream_timeout,
-            timeout=timeout,
-            max_requests=max_requests,
-            max_waiting=max_waiting,
-            max_body=max_body,
-            api_key=api_key,
-            host=host,
-            port=port,
-            grace=grace,
-        )
-    except ValueError as error:
-        raise ConfigurationError(_first(error)) from None
+    changes: dict[str, Any] = {name: context.params[name] for name in _SETTINGS if _is_given(context, name)}
+    changes["models"] = {model: model} if model else {}
+    changes["models"].update((name or what, what) for name, what in map(_named, models or ()))
+    changes["scorers"] = {
+        name: open_scorer(what, **options_for(what, quantization=quantization))
+        for name, what in scorers.items()
+    }
+    changes["params"] = {name: value for name, value in params.items() if value is not None}
+    if _is_given(context, "answer"):
+        changes["answer"] = None if answer == "none" else answer
+    if stop is not None:
+        changes["stop"] = read_stop(stop)
+    if allow_param:
+        changes["allow_params"] = frozenset(allow_param)
+    if cors_origin:
+        changes["cors_origins"] = cors_origin
+    if budget_usd is not None or budget_tokens is not None:
+        changes["budget"] = Budget(usd=budget_usd, tokens=budget_tokens)
+    served = _config(config, changes)
     if access_log:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    if host not in _LOOPBACK and not api_key:
-        note(f"warning: anybody who reaches {host} can spend on your account. Set ME2_SERVER_KEY.", "yellow")
+    if served.host not in _LOOPBACK and not served.api_key:
+        who = f"anybody who reaches {served.host} can spend on your account"
+        note(f"warning: {who}. Set ME2_SERVER_KEY.", "yellow")
 
     def announce(url: str) -> None:
-        what = f"models: {', '.join(served) or 'none'}; scorers: {', '.join(scorers)}"
+        what = f"models: {', '.join(served.models) or 'none'}; scorers: {', '.join(served.scorers)}"
         note(f"Listening on {url} ({what}). Ctrl-C stops.")
 
-    openai_server.serve(config, on_start=announce, access_log=access_log)
+    openai_server.serve(served, on_start=announce, access_log=access_log)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option was given, on the command line or in the environment."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _config(path: Path | None, changes: dict[str, Any]) -> ServerConfig:
+    from me2sdk.adapters.openai_server import ServerConfig
+
+    if path is not None:
+        return ServerConfig.from_file(path, **changes)
+    if not changes["scorers"]:
+        del changes["scorers"]
+    try:
+        return ServerConfig(**changes)
+    except ValueError as error:
+        raise ConfigurationError(_first(error)) from None
 
 
 def _named(item: str) -> tuple[str | None, str]:

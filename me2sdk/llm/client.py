@@ -112,7 +112,13 @@ class LLM:
         with self._lock:
             return dict(self._usage)
 
-    def session(self, model: Model | None = None, *, without: Iterable[str] = ()) -> LLM:
+    def session(
+        self,
+        model: Model | None = None,
+        *,
+        without: Iterable[str] = (),
+        params: Mapping[str, Any] | None = None,
+    ) -> LLM:
         """A view of this object that counts usage of its own, from zero.
 
         Everything else is shared: limits, cache, budget, slots. What a session uses is counted here too.
@@ -120,13 +126,16 @@ class LLM:
         Args:
             model: the model, or the list of models, that the session asks; those of this object by default.
             without: names of parameters of this object that the session does not send.
+            params: parameters that it sends besides, or in place of those of this object.
 
         Raises:
-            ConfigurationError: the model cannot work, or is a function and there is a cache.
+            ConfigurationError: the model or a parameter cannot work, or the model is a function and there is a cache.
         """
+        check_params(params or {})
         view = copy.copy(self)
         view._usage, view._parent = {}, self
-        view._params = {name: value for name, value in self._params.items() if name not in set(without)}
+        kept = {name: value for name, value in self._params.items() if name not in set(without)}
+        view._params = {**kept, **(params or {})}
         if model is not None:
             view._targets = targets_of(model, cached=self._cache is not None)
         return view

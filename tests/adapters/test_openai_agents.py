@@ -18,8 +18,8 @@ from openai.types.responses import ResponseOutputMessage, ResponseOutputText, Re
 from pydantic import BaseModel
 from support.fake_provider import OpenAIServer, Reply, error
 
+from me2sdk.adapters._shared import as_assistant, as_chat
 from me2sdk.adapters.openai_agents import BestOfNModel, BestOfNProvider
-from me2sdk.adapters.openai_agents.responses import as_assistant, as_chat
 from me2sdk.errors import ConfigurationError, GenerationError
 from me2sdk.schema import BestOfNResult
 
@@ -159,7 +159,8 @@ async def test_tools_run_once_and_their_results_are_part_of_the_question(streame
                 run = await Runner.run(agent, QUESTION, run_config=QUIET)
     assert doubled == [1000]
     assert run.final_output.startswith(GOOD)
-    call = {"id": "call-1000", "function": {"name": "double", "arguments": '{"a": 1000}'}}
+    function = {"name": "double", "arguments": '{"a": 1000}'}
+    call = {"id": "call-1000", "type": "function", "function": function}
     assert scorer.questions[-1] == [
         {"role": "user", "content": QUESTION},
         {"role": "assistant", "content": "", "tool_calls": [call]},
@@ -293,7 +294,7 @@ def test_what_questions_and_answers_are_made_of() -> None:
             "role": "assistant",
             "content": "Hm.",
             "reasoning_content": "A cat.",
-            "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}],
+            "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
         },
         {"role": "tool", "tool_call_id": "c", "content": "1"},
     ]

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,60 +25,27 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from support.fake_provider import CUT, EMPTY, HANG, MALFORMED, OpenAIServer, Reply, Request, error
+from support.served import (
+    BAD,
+    GOOD,
+    MINI,
+    QUESTION,
+    SECRET,
+    TOOL_CALL,
+    TOOLS,
+    Upstream,
+    asked,
+    complaint,
+    post,
+    served,
+)
 
 from me2sdk import Budget, RemoteTRMScorer, Trace, TRMScorer
-from me2sdk.adapters.openai_server import ServerConfig, create_app, serving
+from me2sdk.adapters.openai_server import ServerConfig, create_app
 from me2sdk.adapters.openai_server.run import listen, run
 from me2sdk.errors import ConfigurationError
 from me2sdk.scorers import alone_scorer
-from me2sdk.scorers.mini import MiniScorer
 from me2sdk.testing import tiny_reward_model
-
-GOOD, BAD = "12 * 13 = 120 + 36 = 156. The answer is 156.", "12 * 13 = 140, or 12 * 13 = 141. Hmm. It is 146."
-QUESTION = [{"role": "user", "content": "What is 12 * 13?"}]
-SECRET = "sk-upstream-secret-0123456789"
-TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
-TOOLS = [
-    {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
-]
-
-
-class Upstream(OpenAIServer):
-    """An upstream whose behaviour each test sets anew."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda request: self.behave(request))
-        self.behave: Callable[[Request], Any] = lambda request: GOOD
-
-    def reset(self) -> None:
-        self.requests.clear()
-        self.left = 0
-        self.max_in_flight = 0
-
-
-MINI = MiniScorer.load().alone()
-"""Rewards that do not depend on how many say the same: what is tested is that the best one comes back."""
-
-
-@contextmanager
-def served(upstream: OpenAIServer | None, **settings: Any) -> Iterator[str]:
-    """The URL of a server in front of ``upstream``."""
-    values: dict[str, Any] = {
-        "models": {"m": "openai/gpt-4o-mini"} if upstream else {},
-        "port": 0,
-        "n": 4,
-        "max_retries": 0,
-        "scorers": {"mini": MINI},
-        "params": {"api_base": upstream.url, "api_key": SECRET} if upstream else {},
-    }
-    with serving(ServerConfig(**{**values, **settings})) as url:
-        yield url
-
-
-@contextmanager
-def asked(url: str, key: str = "none") -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=60) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -116,17 +83,6 @@ class Longest:
 
     def score(self, question: Any, traces: list[Any]) -> list[float]:
         return [float(len(trace.reasoning)) for trace in traces]
-
-
-def post(url: str, path: str, body: Any, **options: Any) -> httpx.Response:
-    return httpx.post(f"{url}/v1/{path}", json=body, timeout=60, **options)
-
-
-def complaint(response: httpx.Response) -> dict[str, Any]:
-    """The error in OpenAI's form."""
-    found = response.json()["error"]
-    assert set(found) == {"message", "type", "param", "code"}
-    return dict(found)
 
 
 # Chat

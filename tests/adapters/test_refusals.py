@@ -43,7 +43,7 @@ def test_langchain_says_it_in_a_reason() -> None:
 
 def test_the_responses_api() -> None:
     pytest.importorskip("agents")
-    from me2sdk.adapters.openai_agents.responses import as_assistant
+    from me2sdk.adapters._shared import as_assistant
 
     part = {"type": "refusal", "refusal": NO}
     check(as_assistant([{"type": "message", "role": "assistant", "content": [part]}]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +39,41 @@ def test_options_say_how_to_choose(me2: Me2, configs: list[Any]) -> None:
     assert (configs[1].stop, configs[2].answer) == ("sure", None)
 
 
+def test_options_win_over_a_file_and_what_is_not_given_does_not(
+    me2: Me2, configs: list[Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "server.toml"
+    path.write_text('n = 2\nanswer = "text"\nport = 9\nparams = {top_p = 0.5}\nmodels = {a = "openai/a"}\n')
+    given = [
+        "--config",
+        str(path),
+        "-n",
+        "8",
+        "--answer",
+        "auto",
+        "--temperature",
+        "0.7",
+        "--model",
+        "b=openai/b",
+    ]
+    assert me2("serve", *given).code == 0
+    assert me2("serve", "--config", str(path)).code == 0
+    told, plain = configs
+    assert (told.n, told.answer, told.port, list(told.models)) == (8, "auto", 9, ["a", "b"])
+    assert told.params == {"top_p": 0.5, "temperature": 0.7}
+    assert (plain.n, plain.answer, plain.port, list(plain.scorers)) == (2, "text", 9, ["mini"])
+    path.write_text("max_tracez = 3")
+    wrong = me2("serve", "--config", str(path))
+    assert (wrong.code, "Did you mean max_traces?" in wrong.err) == (2, True)
+
+
+def test_pages_and_certificates(me2: Me2, configs: list[Any]) -> None:
+    origins = ["--cors-origin", "https://a.example", "--cors-origin", "https://b.example"]
+    assert me2("serve", *origins, "--ssl-certfile", "cert.pem", "--ssl-keyfile", "key.pem").code == 0
+    assert configs[0].cors_origins == ("https://a.example", "https://b.example")
+    assert [str(configs[0].ssl_certfile), str(configs[0].ssl_keyfile)] == ["cert.pem", "key.pem"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -47,6 +83,7 @@ def test_options_say_how_to_choose(me2: Me2, configs: list[Any]) -> None:
         (["--min-confidence", "2"], "above 0 and at most 1; it is 2.0."),
         (["--escalate", "openai/strong"], "the models are openai/test."),
         (["--select", "best", "--stop", "sure"], "counts votes"),
+        (["--cors-origin", "*"], "set api_key"),
     ],
 )
 def test_what_cannot_work_is_one_line(me2: Me2, configs: list[Any], arguments: list[str], said: str) -> None:

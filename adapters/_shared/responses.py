@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from me2sdk.schema import Message
@@ -11,15 +11,20 @@ from me2sdk.traces import refusal_of
 __all__ = ["as_assistant", "as_chat", "is_cut_off"]
 
 
-def as_chat(instructions: str | None, items: str | Iterable[Any]) -> list[Message]:
+def as_chat(
+    instructions: str | None, items: str | Iterable[Any], read: Callable[[Any], Any] | None = None
+) -> list[Message]:
     """A request as chat messages: text, reasoning, function calls and their outputs.
 
-    Images, files, and calls of tools that run at the provider are skipped.
+    Calls of tools that run at the provider are skipped.
 
     Args:
         instructions: the system's instructions, or None.
         items: the request's input: text, or items as dicts or pydantic models.
+        read: what becomes of the content of a message, or of a function's output; by default its text alone, without
+            images and files.
     """
+    read = read or _text
     chat: list[Message] = [{"role": "system", "content": instructions}] if instructions else []
     if isinstance(items, str):
         return [*chat, {"role": "user", "content": items}]
@@ -33,11 +38,11 @@ def as_chat(instructions: str | None, items: str | Iterable[Any]) -> list[Messag
         turn = []
         if kind == "function_call_output":
             chat.append(
-                {"role": "tool", "tool_call_id": item.get("call_id"), "content": _text(item.get("output"))}
+                {"role": "tool", "tool_call_id": item.get("call_id"), "content": read(item.get("output"))}
             )
         elif role:
             role = "system" if role == "developer" else role
-            chat.append({"role": role, "content": _text(item.get("content"))})
+            chat.append({"role": role, "content": read(item.get("content"))})
     return chat + _message(turn)
 
 
@@ -71,6 +76,7 @@ def _message(turn: list[dict[str, Any]]) -> list[Message]:
     calls = [
         {
             "id": item.get("call_id"),
+            "type": "function",
             "function": {"name": item.get("name"), "arguments": item.get("arguments")},
         }
         for item in turn
