@@ -180,7 +180,10 @@ def test_confidences_of_all_answers_leave_room_for_none_of_them() -> None:
 
 def test_of_a_single_candidate_nothing_is_known() -> None:
     found = decided([(1.0, 0)], "auto")
-    assert (found.confidence, found.answers) == (None, (Answer(text="0", votes=1, weight=1.0, best=0, candidates=(0,)),))
+    assert (found.confidence, found.answers) == (
+        None,
+        (Answer(text="0", votes=1, weight=1.0, best=0, candidates=(0,)),),
+    )
 
 
 def test_the_scale_of_rewards_does_not_change_the_confidence() -> None:

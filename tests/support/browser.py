@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from typing import Any
+import urllib.parse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
@@ -30,6 +32,15 @@ class Page:
     def problems(self) -> list[dict[str, Any]]:
         """Everything on the console: errors, refused requests, warnings."""
         return list(self.driver.get_log("browser"))
+
+    def scheme(self, name: Literal["light", "dark"]) -> None:
+        """What the reader's system is set to."""
+        features = [{"name": "prefers-color-scheme", "value": name}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        return int(self.run("const e = document.documentElement; return e.scrollWidth - e.clientWidth"))
 
     def requests(self) -> list[str]:
         """Everything that the page loaded beside itself."""
@@ -60,3 +71,20 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver = selenium.Chrome(options=options, service=selenium.ChromeService(control))
     yield driver
     driver.quit()
+
+
+@pytest.fixture
+def show(chromium: Any, tmp_path: Path) -> Callable[..., Page]:
+    """``show(html, width=1200)``: open a page from a file, as a user would."""
+
+    def open_page(html: str, width: int = 1200) -> Page:
+        file = tmp_path / "page.html"
+        file.write_text(html, "utf-8")
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        chromium.get_log("browser")
+        chromium.get("file://" + urllib.parse.quote(str(file)))
+        return Page(chromium)
+
+    return open_page
