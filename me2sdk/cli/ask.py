@@ -9,7 +9,18 @@ import typer
 from me2sdk.cli.arrivals import arrivals
 from me2sdk.cli.ask_file import Source, ask_file
 from me2sdk.cli.choosing import abstention, answer_key, open_scorer_or_none, show_failures
-from me2sdk.cli.io import ABSTAINED, PARTIAL, candidates_table, emit, err, fail, note, outcome, read_text
+from me2sdk.cli.io import (
+    ABSTAINED,
+    PARTIAL,
+    candidates_table,
+    emit,
+    err,
+    fail,
+    note,
+    outcome,
+    read_text,
+    write_page,
+)
 from me2sdk.cli.model import announce_cost, format_usage, open_llm
 from me2sdk.cli.options import (
     Answer,
@@ -18,6 +29,7 @@ from me2sdk.cli.options import (
     BudgetUsd,
     Cache,
     DryRun,
+    Html,
     Json,
     MaxConcurrency,
     MinConfidence,
@@ -91,6 +103,7 @@ def ask(
     budget_tokens: BudgetTokens = None,
     cache: Cache = False,
     dry_run: DryRun = False,
+    html: Html = None,
     as_json: Json = False,
 ) -> None:
     """Sample several answers and print the best one; the others, and how sure that is, go to standard error.
@@ -105,6 +118,11 @@ def ask(
         text = _read_question(question, output is not None)
     elif question is not None:
         raise ConfigurationError("Give a question, or a file of them with --input, not both.")
+    elif html is not None:
+        raise ConfigurationError(
+            "--html goes with one question. Of a file, the field result of a record is read by "
+            "BestOfNResult.model_validate, and its to_html() writes the page."
+        )
     rule = read_stop(stop)
     llm = open_llm(model, api_base, max_concurrency, budget_usd, budget_tokens, cache, **sampling)
     if source is None:
@@ -134,6 +152,8 @@ def ask(
         return
     result = _ask_one(text, llm, options)
     _show(result, n, as_json)
+    if html is not None:
+        write_page(html, result, options["scorer"])
     if result.abstained:
         fail(abstention(result, min_confidence))
         raise typer.Exit(ABSTAINED)

@@ -28,6 +28,7 @@ from me2sdk.page import percent
 if TYPE_CHECKING:
     from me2sdk.sampling import Decision
     from me2sdk.schema import Candidate, RerankResult
+    from me2sdk.scorers import Scorer
     from me2sdk.train.progress import OnProgress, Progress as ProgressNews
 
 # Exit codes, as in `me2 --help`.
@@ -116,6 +117,19 @@ def read_text(file: str) -> str:
             f"Cannot read {file}: {error.strerror}. Give a text file, or - for stdin."
         ) from None
     return data.decode("utf-8-sig", errors="replace")
+
+
+def write_page(file: Path, result: RerankResult, scorer: Scorer | None) -> None:
+    """Write the page of a result, and say so.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    try:
+        file.write_text(result.to_html(scorer=scorer), "utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"Cannot write {file}: {error.strerror}. Name a file with --html.") from None
+    note(f"wrote {file}")
 
 
 def parse_record(line: str) -> dict[str, Any]:

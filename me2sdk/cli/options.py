@@ -16,6 +16,11 @@ DryRun = Annotated[
 ]
 Output = Annotated[Path | None, typer.Option(help="Write results here; run again to resume after a stop.")]
 
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write a page with the answers and every candidate here."),
+]
+
 # Models.
 ApiBase = Annotated[str | None, typer.Option(help="Base URL of an OpenAI-compatible server.")]
 MaxConcurrency = Annotated[int, typer.Option(help="Most calls in flight.")]

@@ -24,9 +24,11 @@ from me2sdk.cli.io import (
     outcome,
     parse_record,
     progress,
+    write_page,
 )
 from me2sdk.cli.options import (
     Answer,
+    Html,
     Json,
     MinConfidence,
     Output,
@@ -52,12 +54,14 @@ def rerank_file(
     answer: Answer = "auto",
     min_confidence: MinConfidence = None,
     output: Output = None,
+    html: Html = None,
     as_json: Json = False,
 ) -> None:
     r"""Order candidates that you already have.
 
     Each line is {"question": …, "candidates": \[text or message, …]}; other fields are passed through.
-    Prints a table per question, or with --json a line of JSON.
+    Prints a table per question, or with --json a line of JSON. With --html page.html each line has a page of its own;
+    that of line 2 is page-2.html.
 
     Exit code 4 says that no line failed, and that some are less sure than --min-confidence asks.
     """
@@ -92,6 +96,13 @@ def rerank_file(
         emit(outcome(result))
         show_failures(result)
 
+    def page(record: dict[str, Any]) -> None:
+        if html is None:
+            return
+        line = record["line"]
+        file = html if line == 1 else html.with_stem(f"{html.stem}-{line}")
+        write_page(file, RerankResult.model_validate(record["result"]), opened)
+
     def abstained(record: dict[str, Any]) -> bool:
         if not record["result"]["abstained"]:
             return False
@@ -107,7 +118,7 @@ def rerank_file(
         "answer": answer,
         "min_confidence": min_confidence,
     }
-    _each_line(file, settings, output, as_json, work, show, abstained)
+    _each_line(file, settings, output, as_json, work, show, abstained, page)
 
 
 def score(
@@ -160,6 +171,7 @@ def _each_line(
     work: Work,
     show: Show,
     abstained: Abstained = lambda record: False,
+    page: Show = lambda record: None,
 ) -> None:
     """Do ``work`` for each line, in order; a line that fails is reported and the rest go on."""
     done = failed = unsure = 0
@@ -187,6 +199,7 @@ def _each_line(
                 emit(json.dumps(record, ensure_ascii=False))
             else:
                 show(record)
+            page(record)
             unsure += abstained(record)
     if failed:
         fail(f"{done} lines done, {failed} failed")

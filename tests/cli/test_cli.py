@@ -104,6 +104,40 @@ def test_rerank_prints_a_table_or_json(me2: Me2, tmp_path: Path) -> None:
     assert RerankResult.model_validate(record["result"]).best.index == 1
 
 
+def test_rerank_writes_a_page_per_line(me2: Me2, tmp_path: Path) -> None:
+    record = {"question": QUESTION, "candidates": [BAD, GOOD, GOOD + " Yes."]}
+    file, out = write(tmp_path / "in.jsonl", record, "{", record), str(tmp_path / "out.jsonl")
+    page = tmp_path / "page.html"
+    done = me2("rerank", file, "--html", str(page), "--output", out)
+    assert done.code == 3  # line 2 is no record
+    names = ["page-3.html", "page.html"]
+    assert sorted(one.name for one in tmp_path.glob("*.html")) == names
+    made = page.read_text("utf-8")
+    assert "<title>" + QUESTION in made
+    assert "shared results" in made
+    page.unlink()
+    assert me2("rerank", file, "--html", str(page), "--output", out, "--json").code == 3
+    assert page.read_text("utf-8") == made  # a line that is there already has its page, too
+
+
+def test_ask_writes_a_page(me2: Me2, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    good = Reply(GOOD, honours_n=False)
+    with OpenAIServer([good, error(400, "no {key}"), good, good]) as server:
+        done = me2(*ask(server, "--max-concurrency", "1", "--html", str(page)))
+        assert (done.code, done.out) == (3, GOOD + "\n")
+        made = page.read_text("utf-8")
+        assert f"wrote {page}" in done.err
+        assert "1 candidate<" in made
+        assert "BadRequestError" in made
+        assert "sk-secret" not in made
+        lost = me2(*ask(server, "--html", str(tmp_path / "none" / "page.html")))
+        assert (lost.code, lost.out) == (2, GOOD + "\n")  # what was paid for is printed
+        assert "Cannot write" in lost.err
+    many = me2("ask", "--input", "questions.jsonl", "--model", "x", "--html", str(page))
+    assert (many.code, "goes with one question" in many.err) == (2, True)
+
+
 def test_rerank_goes_on_after_a_bad_line(me2: Me2, tmp_path: Path) -> None:
     lines = ["{", {"question": "q"}, {"question": "q", "candidates": ["", "x"]}, [1]]
     done = me2("rerank", write(tmp_path / "in.jsonl", *lines), "--json")
