@@ -16,6 +16,8 @@ SOURCES = me2sdk adapters train recipes tests benchmarks examples docs/*.py
 SMOLLM2 = .cache/smollm2.stamp
 CORE = .cache/core
 VERL = .cache/verl
+PEERS = .cache/peers
+RELEASE = .cache/release
 UV = .cache/uv/bin/uv
 JOBS ?= 2
 RUN_TESTS = -m pytest -n $(JOBS) --dist loadfile
@@ -23,7 +25,7 @@ RESOLVE = $(UV) pip compile --quiet --no-annotate --no-header
 # One resolution for all the Pythons that we support; no hashes, since torch has several builds of one version.
 EVERYWHERE = --universal --python-version 3.11
 
-.PHONY: help demo demo-live verl test test-core coverage test-newest test-lowest lock lint format bench docs clean
+.PHONY: help demo demo-live verl peers test test-core coverage test-newest test-lowest lock lint format bench release dist docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -103,15 +105,37 @@ lock: $(UV) ## Write the versions that `make` installs, the newest of today, int
 	echo $(NEW_PIP) | $(RESOLVE) $(EVERYWHERE) --upgrade -c requirements/choices.txt $(UV_ALL) --group lint - -o $(LOCK)
 	cp $(LOCK) requirements/verl.txt
 	echo 'verl==0.9.1' | $(RESOLVE) $(EVERYWHERE) -c requirements/choices.txt - -o requirements/verl.txt
+	cp $(LOCK) requirements/peers.txt
+	printf '%s\n' $(FRAMEWORKS) $(OPTILLM) | $(RESOLVE) $(EVERYWHERE) -c requirements/choices.txt - -o requirements/peers.txt
+	printf '%s\n' build twine cyclonedx-bom | $(RESOLVE) $(EVERYWHERE) --upgrade - -o requirements/release.txt
+
+# $(call above,ENVIRONMENT): a new environment that sees what is installed in the tests' one.
+define above
+	$(BIN)/python -m venv --clear $(1)
+	echo "import site; site.addsitedir('$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")')" \
+		> $$($(1)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth
+endef
 
 # verl asks for an older transformers than the rest, so it has an environment of its own on top of the tests' one.
 verl: $(VERL)/ready.stamp ## Make the environment in which the test of the verl adapter runs verl
 
 $(VERL)/ready.stamp: requirements/verl.txt | $(VENV)/dev.stamp
-	$(BIN)/python -m venv --clear $(VERL)
-	echo "import site; site.addsitedir('$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")')" \
-		> $$($(VERL)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/below.pth
+	$(call above,$(VERL))
 	$(VERL)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c requirements/verl.txt verl==0.9.1
+	@touch $@
+
+# The newest releases when benchmarks/peers.json was written. optillm asks for an older transformers, and for much else.
+FRAMEWORKS = 'its_hub[lm]==1.2.0' 'dspy==3.4.1'
+OPTILLM = 'optillm==0.4.0'
+
+peers: $(PEERS)/ready.stamp ## Compare with its_hub, DSPy and optillm, in an environment of their own (DATA=)
+	[ -z "$(DATA)" ] || OMP_NUM_THREADS=1 $(PEERS)/bin/python benchmarks/peers.py --data $(DATA) --cache .cache/peers-rewards
+	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/results.py
+
+$(PEERS)/ready.stamp: requirements/peers.txt | $(VENV)/dev.stamp
+	$(call above,$(PEERS))
+	$(PEERS)/bin/python $(INSTALL) -c requirements/peers.txt $(FRAMEWORKS)
+	-$(PEERS)/bin/python $(INSTALL) -c requirements/peers.txt $(OPTILLM)
 	@touch $@
 
 lint: $(VENV)/dev.stamp | .cache ## Format check, lint, floors, types, stale docs
@@ -144,6 +168,18 @@ bench: $(VENV)/dev.stamp $(SMOLLM2) ## Run the benchmarks; each writes JSON into
 	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/pairs.py --data $(DATA) $(SCORERS)
 	[ -z "$(DATA)" ] || $(BIN)/python benchmarks/bon.py --data $(DATA) $(if $(CHAMP),--champ $(CHAMP)) $(SCORERS)
 	$(BIN)/python benchmarks/results.py
+
+# TAG: what the workflow that publishes was started by.
+release dist: $(RELEASE)/ready.stamp
+release: ## Date the changelog, build wheel and sdist into dist/, check them, list what they bring (docs/releasing.md)
+	$(RELEASE)/bin/python .ci/release.py prepare
+dist: ## The same from a commit whose changelog is dated (TAG=)
+	$(RELEASE)/bin/python .ci/release.py build $(if $(TAG),--tag $(TAG))
+
+$(RELEASE)/ready.stamp: requirements/release.txt | .cache
+	$(PYTHON) -m venv --clear $(RELEASE)
+	$(RELEASE)/bin/python $(INSTALL) $(NEW_PIP) -r requirements/release.txt
+	@touch $@
 
 docs: $(VENV)/dev.stamp ## Write the generated pages and pictures, and build the site into site/
 	$(BIN)/python -c "import json; from me2sdk.dag import ReasoningDAG; print(json.dumps(ReasoningDAG.model_json_schema(), indent=1))" > docs/dag.schema.json
