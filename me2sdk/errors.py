@@ -191,6 +191,7 @@ class GenerationError(ME2Error):
         error_type: name of the provider's exception class, or None.
         status: HTTP status code of the provider's answer, or None.
         attempts: how often the call was tried.
+        retry_after: seconds that the provider asked to wait, the last time, or None where it did not say.
 
     Example:
         ```python
@@ -214,19 +215,15 @@ class GenerationError(ME2Error):
         error_type: str | None = None,
         status: int | None = None,
         attempts: int = 1,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.partial = partial
         self.error_type = error_type
         self.status = status
         self.attempts = attempts
+        self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with the keyword attributes, so that process pools can carry the error."""
-        return _rebuild, (self.args[0], self.partial, self.error_type, self.status, self.attempts)
-
-
-def _rebuild(
-    message: str, partial: BestOfNResult | None, error_type: str | None, status: int | None, attempts: int
-) -> GenerationError:
-    return GenerationError(message, partial=partial, error_type=error_type, status=status, attempts=attempts)
+        return type(self), self.args, vars(self).copy()

@@ -33,6 +33,7 @@ from me2sdk.adapters.openai_server.http import (
 )
 from me2sdk.adapters.openai_server.metrics import MetricsMiddleware
 from me2sdk.adapters.openai_server.responses import ErrorResponse, JsonResponse
+from me2sdk.adapters.openai_server.responses_api import respond
 from me2sdk.adapters.openai_server.scoring import embeddings, rerank, score
 
 __all__ = ["build_app"]
@@ -40,6 +41,7 @@ __all__ = ["build_app"]
 Handler = Callable[[Core, Headers, dict[str, Any], float], Awaitable[Response]]
 _HANDLERS: dict[str, Handler] = {
     "/v1/chat/completions": chat,
+    "/v1/responses": respond,
     "/v1/score": score,
     "/v1/rerank": rerank,
     "/v1/embeddings": embeddings,

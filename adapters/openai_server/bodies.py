@@ -10,7 +10,16 @@ from me2sdk.adapters._shared import check_answer
 from me2sdk.adapters.openai_server.errors import ApiError
 from me2sdk.schema import Message, Select
 
-__all__ = ["PARAMETERS", "ChatBody", "ChoiceHeaders", "EmbeddingBody", "RerankBody", "ScoreBody", "parse"]
+__all__ = [
+    "PARAMETERS",
+    "ChatBody",
+    "ChoiceHeaders",
+    "EmbeddingBody",
+    "RerankBody",
+    "ResponsesBody",
+    "ScoreBody",
+    "parse",
+]
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -36,6 +45,38 @@ def _check_tools(tools: list[Message]) -> list[Message]:
 
 
 _Answer = Annotated[str, AfterValidator(check_answer)]
+
+
+def _check_input(given: str | list[Message]) -> str | list[Message]:
+    if not given:
+        raise ValueError("there is nothing to answer")
+    for index, item in enumerate(given if isinstance(given, list) else ()):
+        kind = item.get("type", "message")
+        if kind not in ("message", "reasoning", "function_call", "function_call_output"):
+            # Among them references to what OpenAI has stored, and calls of tools that run there.
+            raise ValueError(
+                f"item {index} is of type {str(kind)[:50]}, which cannot be sent to the upstream"
+            )
+        if kind == "message" and item.get("role") not in _ROLES:
+            raise ValueError(f"item {index} needs a role, one of {', '.join(_ROLES)}")
+    return given
+
+
+def _check_function_tools(tools: list[Message]) -> list[Message]:
+    for index, tool in enumerate(tools):
+        if tool.get("type") != "function":
+            raise ValueError(
+                f"tool {index} is of type {str(tool.get('type'))[:50]}; this server only passes on functions"
+            )
+    return tools
+
+
+def _refuse_stored(given: Any) -> None:
+    if given is not None:
+        raise ValueError("nothing is stored here. Send the whole conversation as input")
+
+
+_NotStored = Annotated[Any, AfterValidator(_refuse_stored)]
 _Confidence = Annotated[float, Field(gt=0, le=1)]
 _Stop = Literal["sure"] | Annotated[float, Field(ge=0.5, lt=1)]
 _Messages = Annotated[list[Message], Field(min_length=1), AfterValidator(_check_messages)]
@@ -92,16 +133,9 @@ class _Me2(_Strict):
     candidates: bool = False
 
 
-class ChatBody(Parameters):
-    """``POST /v1/chat/completions``. Other fields are checked against those that the operator allows."""
+class _Choosing(_Strict):
+    """How to sample and choose."""
 
-    model_config = ConfigDict(extra="allow")
-
-    messages: _Messages
-    model: str | None = None
-    n: Annotated[int, Field(ge=1)] | None = None
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
     best_of: Annotated[int, Field(ge=1)] | None = None
     scorer: str | None = None
     select: Select | None = None
@@ -111,9 +145,68 @@ class ChatBody(Parameters):
     escalate: str | None = None
     deadline: Annotated[float, Field(gt=0)] | None = None
     me2: _Me2 | None = None
+
+
+class ChatBody(Parameters, _Choosing):
+    """``POST /v1/chat/completions``. Other fields are checked against those that the operator allows."""
+
+    model_config = ConfigDict(extra="allow")
+
+    messages: _Messages
+    model: str | None = None
+    n: Annotated[int, Field(ge=1)] | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
     # OpenAI keeps these with stored completions. Nothing is stored here, so they are ignored.
     metadata: dict[str, Any] | None = None
     store: bool | None = None
+
+
+class _Text(_Strict):
+    model_config = ConfigDict(extra="ignore")
+
+    format: dict[str, Any] | None = None
+    verbosity: str | None = None
+
+
+class _Reasoning(_Strict):
+    model_config = ConfigDict(extra="ignore")
+
+    effort: str | None = None
+
+
+class ResponsesBody(_Choosing):
+    """``POST /v1/responses``. Other fields are checked against those that the operator allows."""
+
+    model_config = ConfigDict(extra="allow")
+
+    input: Annotated[str | list[Message], AfterValidator(_check_input)]
+    model: str | None = None
+    instructions: str | None = None
+    stream: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_logprobs: int | None = None
+    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    tools: Annotated[list[Message], AfterValidator(_check_function_tools)] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    text: _Text | None = None
+    reasoning: _Reasoning | None = None
+    include: list[str] | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    user: str | None = None
+    previous_response_id: _NotStored = None
+    conversation: _NotStored = None
+    prompt: _NotStored = None
+    background: Literal[False] | None = None
+    truncation: Literal["disabled"] | None = None
+    # Nothing is stored here, so these are ignored.
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    stream_options: dict[str, Any] | None = None
 
 
 class ScoreBody(_Strict):

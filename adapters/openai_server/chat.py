@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from me2sdk.adapters.openai_server.bodies import PARAMETERS, ChatBody, parse
-from me2sdk.adapters.openai_server.choices import choice_headers, selection
+from me2sdk.adapters.openai_server.bodies import ChatBody, parse
+from me2sdk.adapters.openai_server.choices import choice_headers
 from me2sdk.adapters.openai_server.core import Core
-from me2sdk.adapters.openai_server.errors import ApiError
-from me2sdk.adapters.openai_server.http import in_time
-from me2sdk.adapters.openai_server.responses import EventStream, JsonResponse, event
+from me2sdk.adapters.openai_server.planning import answer, answer_events, make_plan
+from me2sdk.adapters.openai_server.responses import WAITING, EventStream, JsonResponse, event
 from me2sdk.adapters.openai_server.wire import ChatAnswer, chunks, completion
-from me2sdk.errors import GenerationError, ScoringError
-from me2sdk.llm import LLM
-from me2sdk.sampling import SelectionConfig, sample
-from me2sdk.schema import Message, Usage
 
 __all__ = ["chat"]
-
-_SCORING_SHARE = 0.1  # of a request's time, for what follows the sampling
-_MAX_SCORING_SECONDS = 5.0
-_SOON = 1e-3
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A checked request. Its fields win over its headers, and these over the configuration."""
-
-    name: str
-    llm: LLM
-    messages: list[Message]
-    selection: SelectionConfig
-    choices: int
-    show_all: bool
-    params: dict[str, Any]
-
-    @property
-    def usage(self) -> Usage:
-        """What the request has used so far."""
-        stronger = self.selection.escalate
-        return self.llm.usage + (stronger.usage if isinstance(stronger, LLM) else Usage())
 
 
 async def chat(core: Core, headers: Headers, value: dict[str, Any], ends: float) -> Response:
@@ -61,86 +31,16 @@ async def chat(core: Core, headers: Headers, value: dict[str, Any], ends: float)
         ApiError: it cannot be answered.
     """
     body = parse(ChatBody, value)
-    plan = _plan(core, headers, body)
+    plan = make_plan(core, headers, body)
     if not body.stream:
-        answer = await _answer(core, plan, ends)
-        return JsonResponse(completion(answer), headers=choice_headers(answer.result))
+        given = await answer(core, plan, ends)
+        return JsonResponse(completion(given), headers=choice_headers(given.result))
     include_usage = body.stream_options is not None and body.stream_options.include_usage
-    events = _events(core, plan, ends, include_usage)
+
+    def written(given: ChatAnswer) -> Iterator[bytes]:
+        yield from (event(chunk) for chunk in chunks(given, include_usage))
+        yield b"data: [DONE]\n\n"
+
+    events = answer_events(core, plan, ends, lambda: WAITING, written)
     # An error before the first comment is due still gets its own HTTP status.
     return EventStream(await anext(events), events)
-
-
-async def _events(core: Core, plan: _Plan, ends: float, include_usage: bool) -> AsyncGenerator[bytes, None]:
-    work = asyncio.create_task(in_time(ends, _answer(core, plan, ends)))
-    try:
-        while not (await asyncio.wait((work,), timeout=core.config.keep_alive))[0]:
-            yield b": sampling candidates\n\n"
-        for chunk in chunks(work.result(), include_usage):
-            yield event(chunk)
-        yield b"data: [DONE]\n\n"
-    finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-
-
-async def _answer(core: Core, plan: _Plan, ends: float) -> ChatAnswer:
-    await core.ready()
-    left = ends - asyncio.get_running_loop().time()
-    left = max(_SOON, left - min(_MAX_SCORING_SECONDS, _SCORING_SHARE * left))
-    asked = plan.selection.deadline
-    chosen = replace(plan.selection, deadline=left if asked is None else min(asked, left))
-    try:
-        result, generations = await sample(plan.llm, plan.messages, chosen, plan.params)
-    except (GenerationError, ScoringError) as error:
-        if error.partial is not None:
-            core.metrics.count_candidates(error.partial)
-        raise
-    finally:
-        core.metrics.count_usage(plan.usage)
-    core.metrics.count_candidates(result)
-    return ChatAnswer(plan.name, plan.selection.n, plan.choices, plan.show_all, result, generations)
-
-
-def _plan(core: Core, headers: Headers, body: ChatBody) -> _Plan:
-    model = core.model(body.model)
-    config = model.settings
-    extra = body.model_extra or {}
-    if unknown := sorted(set(extra) - config.allow_params):
-        raise ApiError(
-            400,
-            f"This server does not take the parameter {unknown[0][:100]!r}. Leave it out, or ask its operator to "
-            "allow it.",
-            param=unknown[0][:100],
-            code="unknown_parameter",
-        )
-    n, where = _count(headers, body)
-    choices = body.n or 1
-    if n is None:
-        n, where = max(config.n, choices), "n"
-    if n > config.max_n:
-        raise ApiError(400, f"{where} is at most {config.max_n}; it is {n}.", param=where, code="n_too_large")
-    if choices > n:
-        raise ApiError(
-            400, f"n is how many of the {n} candidates to return, so it cannot be {choices}.", param="n"
-        )
-    given = body.model_dump(include=set(PARAMETERS), exclude_none=True)
-    return _Plan(
-        name=model.name,
-        llm=model.llm,
-        messages=body.messages,
-        selection=selection(core, headers, body, n=n, model=model),
-        choices=choices,
-        show_all=body.me2.candidates if body.me2 else headers.get("x-me2-candidates", "").lower() == "all",
-        params={**given, **extra},
-    )
-
-
-def _count(headers: Headers, body: ChatBody) -> tuple[int | None, str]:
-    """How many candidates the request asks for, and the field or header that says so."""
-    header = headers.get("x-me2-n")
-    if body.best_of is not None or header is None:
-        return body.best_of, "best_of"
-    if not (header.isascii() and header.isdigit() and 0 < len(header) < 10 and int(header) > 0):
-        raise ApiError(400, "x-me2-n is a number of candidates, at least 1.", param="x-me2-n")
-    return int(header), "x-me2-n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from typing import Any
 
@@ -20,7 +21,7 @@ __all__ = ["ApiError", "api_error", "timed_out"]
 _log = logging.getLogger("me2sdk.server")
 _ADDRESS = re.compile(r"\b\w+://\S+|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b")
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_RETRY_AFTER_SECONDS = 5  # the upstream's own Retry-After has been waited for by then
+_RETRY_AFTER_SECONDS = 5  # where the upstream does not say
 _TOO_LONG, _FILTERED = "ContextWindowExceededError", "ContentPolicyViolationError"
 
 
@@ -98,12 +99,13 @@ def _generation_error(error: GenerationError) -> ApiError:
     if status in (400, 413, 422):
         reason = _ADDRESS.sub("[address]", text)
         return ApiError(400, f"The upstream refused the request: {reason}", code="upstream_refused")
-    if status == 429:
+    wait = error.retry_after
+    if status == 429 or (status == 503 and wait is not None):
         return ApiError(
-            429,
+            status,
             "The upstream takes no more requests now. Try again later.",
             code="upstream_limited",
-            headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+            headers={"Retry-After": str(_RETRY_AFTER_SECONDS if wait is None else math.ceil(wait))},
         )
     if status == 408 or name in ("Timeout", "TimeoutError"):
         return timed_out()

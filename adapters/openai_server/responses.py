@@ -13,7 +13,10 @@ from starlette.types import Receive, Scope, Send
 from me2sdk.adapters.openai_server.errors import ApiError, api_error
 from me2sdk.adapters.openai_server.http import ClientDisconnected, until_disconnected
 
-__all__ = ["ErrorResponse", "EventStream", "JsonResponse", "event"]
+__all__ = ["WAITING", "ErrorResponse", "EventStream", "JsonResponse", "event"]
+
+WAITING = b": sampling candidates\n\n"
+"""A comment, which keeps proxies from hanging up."""
 
 
 class JsonResponse(Response):

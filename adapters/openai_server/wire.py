@@ -13,9 +13,9 @@ from me2sdk.adapters._shared import choice
 from me2sdk.llm import Generation
 from me2sdk.schema import BestOfNResult, Candidate, Message, RerankResult, Usage
 
-__all__ = ["ChatAnswer", "chunks", "completion", "failures"]
+__all__ = ["ChatAnswer", "chunks", "completion", "failures", "pieces"]
 
-_CHUNK_CHARACTERS = 200  # of text
+_CHUNK_CHARACTERS = 200
 _STREAMED = ("role", "reasoning_content", "content", "tool_calls", "refusal")
 _REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call")
 
@@ -175,16 +175,18 @@ def chunks(answer: ChatAnswer, include_usage: bool) -> Iterator[dict[str, Any]]:
         yield chunk(choices=[], usage=answer.usage)
 
 
+def pieces(text: str) -> Iterator[str]:
+    """A text in the pieces in which it is streamed."""
+    return (text[start : start + _CHUNK_CHARACTERS] for start in range(0, len(text), _CHUNK_CHARACTERS))
+
+
 def _deltas(message: Message) -> Iterator[dict[str, Any]]:
     rest = {name: value for name, value in message.items() if name not in _STREAMED}
     yield {"role": "assistant", "content": "", **rest}
     for name in ("reasoning_content", "content", "refusal"):
         text = message.get(name)
         if isinstance(text, str):
-            yield from (
-                {name: text[start : start + _CHUNK_CHARACTERS]}
-                for start in range(0, len(text), _CHUNK_CHARACTERS)
-            )
+            yield from ({name: piece} for piece in pieces(text))
     calls = message.get("tool_calls")
     if isinstance(calls, list) and calls:
         yield {"tool_calls": [{"index": index, **call} for index, call in enumerate(calls)]}

@@ -420,6 +420,7 @@ class LLM:
             model=self._target(index).name,
             status=known.status if known else None,
             attempts=known.attempts if known else 0,
+            retry_after=known.retry_after if known else None,
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from me2sdk.errors import ConfigurationError, GenerationError
 from me2sdk.llm import redaction
 from me2sdk.llm.answer import clean_json
-from me2sdk.llm.retry import Attempts, EmptyResponse, lacks_key, status_of
+from me2sdk.llm.retry import Attempts, EmptyResponse, lacks_key, retry_after, status_of
 from me2sdk.schema import Message, Question
 
 _RESERVED = {
@@ -132,6 +132,7 @@ def generation_error(
         error_type=name,
         status=status,
         attempts=attempts.made,
+        retry_after=retry_after(error),
     )
 
 

@@ -300,6 +300,7 @@ def _too_few(result: BestOfNResult, selection: SelectionConfig) -> GenerationErr
         partial=result,
         status=next((f.status for f in result.failures if f.status), None),
         error_type=next((f.error for f in result.failures), None),
+        retry_after=max((f.retry_after for f in result.failures if f.retry_after is not None), default=None),
     )
 
 

@@ -46,6 +46,7 @@ class Failure(Value):
         model: the model that was asked, or None.
         status: HTTP status, or None.
         attempts: how often it was tried.
+        retry_after: seconds that the provider asked to wait, the last time, or None where it did not say.
 
     Example:
         ```python
@@ -63,6 +64,7 @@ class Failure(Value):
     model: str | None = None
     status: int | None = None
     attempts: int = 1
+    retry_after: float | None = None
 
 
 def _stated(data: dict[str, Any]) -> str | None:

@@ -719,6 +719,27 @@ def test_what_passes_by_itself_is_waited_for(upstream: Upstream) -> None:
     assert answer.choices[0].message.content == GOOD
 
 
+@pytest.mark.parametrize("path", ["chat/completions", "responses"])
+@pytest.mark.parametrize(
+    ("fault", "status", "wait"),
+    [
+        (error(429, retry_after=17), 429, "17"),
+        (error(503, retry_after=0.2), 503, "1"),
+        (error(429), 429, "5"),
+        (error(503), 502, None),
+        (error(500, retry_after=17), 502, None),
+    ],
+)
+def test_the_upstreams_wait_is_passed_on_once_retries_are_used_up(
+    upstream: Upstream, path: str, fault: Any, status: int, wait: str | None
+) -> None:
+    upstream.behave = lambda request: fault
+    with served(upstream, n=2, max_retries=0) as url:
+        answer = post(url, path, {"model": "m", "messages" if "chat" in path else "input": QUESTION})
+    assert (answer.status_code, answer.headers.get("retry-after")) == (status, wait)
+    assert complaint(answer)["code"] == ("upstream_failed" if status == 502 else "upstream_limited")
+
+
 def test_faults_of_some_candidates_cost_the_others_nothing(upstream: Upstream) -> None:
     """One model of a pool each: fine, broken, hanging until the deadline."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pickle
 import random
 import sqlite3
 import threading
@@ -112,9 +113,10 @@ async def test_retry_after_is_kept(connect: Connect, naps: list[float]) -> None:
 
 async def test_no_wait_past_the_total_time(connect: Connect, naps: list[float]) -> None:
     with OpenAIServer([error(429, retry_after=700), "never asked"]) as server:
-        with pytest.raises(GenerationError, match="raise total_timeout"):
+        with pytest.raises(GenerationError, match="raise total_timeout") as caught:
             await connect(server).agenerate("x")
         assert len(server.requests) == 1
+    assert pickle.loads(pickle.dumps(caught.value)).retry_after == caught.value.retry_after == 700
     assert naps == []
 
 
