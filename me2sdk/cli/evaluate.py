@@ -111,6 +111,12 @@ def bon(
         Path | None,
         typer.Option("--png", "--plot", help="Draw the curves and the confidence here (.png, .svg or .pdf)."),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write a page with the curves, the confidence and all tables here."
+        ),
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the curves here, in long form.")] = None,
     output: Output = None,
     api: Api = "sglang",
@@ -139,6 +145,9 @@ def bon(
     if plot:
         plot_best_of_n(report, plot)
         note(f"wrote {plot}")
+    if html:
+        html.write_text(report.to_html(), "utf-8")
+        note(f"wrote {html}")
     _end(report.failures, any(report.scored.values()))
 
 

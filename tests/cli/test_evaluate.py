@@ -131,8 +131,9 @@ def test_pairs_with_wrong_settings(me2: Me2, preferences: str) -> None:
 
 @needs("matplotlib")
 def test_bon_with_curve_and_csv(me2: Me2, candidates: str, tmp_path: Path) -> None:
-    picture, lines = tmp_path / "curve.svg", tmp_path / "curve.csv"
-    done = me2("eval", "bon", candidates, "--scorer", "longest", "--png", str(picture), "--csv", str(lines))
+    picture, lines, page = tmp_path / "curve.svg", tmp_path / "curve.csv", tmp_path / "report.html"
+    files = ["--png", str(picture), "--csv", str(lines), "--html", str(page)]
+    done = me2("eval", "bon", candidates, "--scorer", "longest", *files)
     assert done.code == 0
     assert "3 questions, 4 candidates each" in done.out
     assert "within each of 2 models" in done.out
@@ -147,6 +148,7 @@ def test_bon_with_curve_and_csv(me2: Me2, candidates: str, tmp_path: Path) -> No
         "0.8", "0.9", "0.95", "0.99", "sure",
     ]  # fmt: skip
     assert picture.read_text().startswith("<?xml")
+    assert page.read_text("utf-8").count("<picture>") > 1
     rows = [row for row in csv.DictReader(lines.read_text().splitlines()) if row["model"] == ""]
     accuracy = {(row["method"], row["k"]): float(row["accuracy"]) for row in rows}
     assert accuracy["longest", "4"] == 0.0

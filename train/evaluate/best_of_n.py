@@ -127,6 +127,22 @@ class BestOfNReport(Value):
             if row.model == model
         ]
 
+    def to_html(self, title: str | None = None) -> str:
+        """One self-contained page: the curves, how far the confidence can be trusted, and the numbers behind both.
+
+        Args:
+            title: its heading.
+
+        Returns:
+            The page as HTML, which needs no network.
+
+        Raises:
+            ConfigurationError: matplotlib is missing.
+        """
+        from me2sdk.train.evaluate.report import best_of_n_page
+
+        return best_of_n_page(self, title)
+
     def write_csv(self, path: str | Path) -> None:
         """Write the rows in long form: method, model, k, questions, accuracy, low, high, gain, exact."""
         with Path(path).open("w", encoding="utf-8", newline="") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from me2sdk.train.evaluate.best_of_n import (
 )
 from me2sdk.train.evaluate.calibration import Calibration
 
-__all__ = ["plot_best_of_n"]
+__all__ = ["plot_best_of_n", "plot_panels"]
 
 _STYLES = {
     ORACLE: {"color": "black", "linestyle": "--"},
@@ -32,6 +33,7 @@ _WAYS: dict[str, dict[str, Any]] = {
     ", vote": {"linestyle": (0, (1, 1)), "linewidth": 1.4},
 }
 _BEST = {"linestyle": "-", "linewidth": 1.4, "marker": "o"}
+_ON_DARK = {"black": "#e6eaf0", "#555555": "#b9c0ca"}
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # safe for colour-blind readers
 
 
@@ -67,14 +69,8 @@ def plot_best_of_n(
         raise ConfigurationError(
             f"There is no curve for {model!r}. There are: {', '.join(map(repr, report.models))}."
         )
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigurationError('A figure needs matplotlib. Run: pip install "me2sdk[train]"') from None
-    calibrations = [one for one in report.calibrations if one.model == model and one.questions]
-    figure = Figure(figsize=(11.6 if calibrations else 7.2, 5.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    calibrations = _calibrations(report, model)
+    figure = _figure(11.6 if calibrations else 7.2, 5.4)
     widths = [1.4, 1] if calibrations else [1]
     axes = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
     colours = _colours(curves)
@@ -86,6 +82,62 @@ def plot_best_of_n(
     # The same report gives the same bytes.
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
     figure.savefig(path, dpi=160, metadata=metadata[path.suffix])
+
+
+def plot_panels(report: BestOfNReport, *, model: str = "", dark: bool = False) -> list[str]:
+    """The curves of a report and, where it is known, the confidence, each as an SVG without a ground of its own.
+
+    Args:
+        report: what `evaluate_best_of_n` returned.
+        model: whose candidates, as `plot_best_of_n` takes it.
+        dark: whether what is black and dark grey is to be read on a dark ground.
+
+    Raises:
+        ConfigurationError: matplotlib is missing.
+    """
+    curves, calibrations = report.curves(model), _calibrations(report, model)
+    colours = _colours(curves)
+    panels = []
+    for draw, shown in ((_draw_curves, curves), (_draw_calibrations, calibrations)):
+        if not shown:
+            continue
+        figure = _figure(5.8, 4.6)
+        axes = figure.subplots()
+        draw(axes, shown, colours)
+        if dark:
+            _lighten(axes)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+        panels.append(file.getvalue())
+    return panels
+
+
+def _figure(width: float, height: float) -> Any:
+    """An empty figure, in inches."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigurationError('A figure needs matplotlib. Run: pip install "me2sdk[train]"') from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _lighten(axes: Any) -> None:
+    """Draw what is dark in colours for a dark ground."""
+    legend = axes.get_legend()
+    axes.tick_params(colors=_ON_DARK["black"])
+    for spine in axes.spines.values():
+        spine.set_edgecolor(_ON_DARK["black"])
+    for text in (axes.xaxis.label, axes.yaxis.label, *legend.get_texts()):
+        text.set_color(_ON_DARK["black"])
+    for line in (*axes.lines, *legend.get_lines()):
+        line.set_color(_ON_DARK.get(line.get_color(), line.get_color()))
+
+
+def _calibrations(report: BestOfNReport, model: str) -> list[Calibration]:
+    return [one for one in report.calibrations if one.model == model and one.questions]
 
 
 def _scorer(method: str) -> str:
