@@ -35,7 +35,7 @@ loaded = sorted(set({heavy!r}) & set(sys.modules))
 assert not loaded, f"import me2sdk loads {{loaded}}"
 from importlib.metadata import version
 assert version("me2sdk") == {version!r}, version("me2sdk")
-result = me2sdk.rerank("What is 6 * 7?", ["6 * 7 = 48.", "6 * 7 = 42.", "It is 42."])
+result = me2sdk.rerank("What is 6 * 7?", ["It is 48.", "It is 42.", "6 * 7 = 42, so it is 42."])
 assert result.best.answer == "42", result
 assert {{'torch', 'transformers'}}.isdisjoint(sys.modules)
 """
@@ -222,6 +222,7 @@ def main() -> int:
         check_archives(wheel, sdist, set(_git(ROOT, "ls-files").splitlines()))
         use(wheel, version, out / f"me2sdk-{version}.cdx.json")
     except NotReleased as error:
+        shutil.rmtree(out, ignore_errors=True)  # what was not checked is not kept
         print(error, file=sys.stderr)
         return 1
     (ROOT / "CHANGELOG.md").write_text(changelog, "utf-8")
