@@ -32,6 +32,7 @@ from me2sdk.adapters.openai_server.http import (
     with_write_timeout,
 )
 from me2sdk.adapters.openai_server.metrics import MetricsMiddleware
+from me2sdk.adapters.openai_server.openapi import document
 from me2sdk.adapters.openai_server.responses import ErrorResponse, JsonResponse
 from me2sdk.adapters.openai_server.responses_api import respond
 from me2sdk.adapters.openai_server.scoring import embeddings, rerank, score
@@ -46,7 +47,7 @@ _HANDLERS: dict[str, Handler] = {
     "/v1/rerank": rerank,
     "/v1/embeddings": embeddings,
 }
-_PATHS = (*_HANDLERS, "/v1/models", "/healthz", "/healthz/live", "/metrics")
+_PATHS = (*_HANDLERS, "/v1/models", "/openapi.json", "/healthz", "/healthz/live", "/metrics")
 _MESSAGES = {404: "There is no such path here.", 405: "This path takes another method."}
 
 
@@ -72,6 +73,7 @@ def build_app(core: Core) -> Starlette:
             ),
             Route("/v1/models", partial(_models, core)),
             Route("/v1/models/{name:path}", partial(_models, core)),
+            Route("/openapi.json", _openapi),
             Route("/healthz", partial(_health, core)),
             Route("/healthz/live", partial(_live, core)),
             Route("/metrics", partial(_metrics, core)),
@@ -143,6 +145,10 @@ async def _health(core: Core, request: Request) -> Response:
     failed = task.done() and not core.loaded
     state = "ok" if core.loaded else "failed" if failed else "loading"
     return JsonResponse({"status": state, "scorers": list(core.scorers)}, 200 if core.loaded else 503)
+
+
+async def _openapi(request: Request) -> Response:
+    return JsonResponse(document())
 
 
 async def _live(core: Core, request: Request) -> Response:

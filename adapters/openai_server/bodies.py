@@ -123,28 +123,42 @@ class Parameters(_Strict):
 PARAMETERS = frozenset(Parameters.model_fields)
 
 
-class _StreamOptions(BaseModel):
+class StreamOptions(BaseModel):
+    """What a stream holds."""
+
     model_config = ConfigDict(strict=True, extra="ignore")
 
     include_usage: bool = False
 
 
-class _Me2(_Strict):
-    candidates: bool = False
+class Me2Options(_Strict):
+    """What the field ``me2`` of a response holds."""
+
+    candidates: bool = Field(default=False, description="All candidates, and what failed.")
+
+
+def _field(description: str) -> Any:
+    return Field(default=None, description=description)
 
 
 class _Choosing(_Strict):
     """How to sample and choose."""
 
-    best_of: Annotated[int, Field(ge=1)] | None = None
-    scorer: str | None = None
-    select: Select | None = None
-    answer: _Answer | None = None
-    stop_sampling: _Stop | None = None
-    min_confidence: _Confidence | None = None
-    escalate: str | None = None
-    deadline: Annotated[float, Field(gt=0)] | None = None
-    me2: _Me2 | None = None
+    best_of: Annotated[int, Field(ge=1)] | None = _field("Candidates to sample at most.")
+    scorer: str | None = _field("One of the scorers that the operator named.")
+    select: Select | None = _field("How the best candidate is chosen.")
+    answer: _Answer | None = _field(
+        "What is compared: auto, text, similar, json, json:field.path, tool_calls or tool_calls:name."
+    )
+    stop_sampling: _Stop | None = _field(
+        "When to stop before all are sampled: at this chance that the leading answer stays the leading one, or sure."
+    )
+    min_confidence: _Confidence | None = _field("Below this chance of being right the response abstains.")
+    escalate: str | None = _field("Name of the served model to ask where the choice is not sure.")
+    deadline: Annotated[float, Field(gt=0)] | None = _field(
+        "Seconds after which what has come is decided on."
+    )
+    me2: Me2Options | None = _field("What the field me2 of the response holds.")
 
 
 class ChatBody(Parameters, _Choosing):
@@ -156,20 +170,24 @@ class ChatBody(Parameters, _Choosing):
     model: str | None = None
     n: Annotated[int, Field(ge=1)] | None = None
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: StreamOptions | None = None
     # OpenAI keeps these with stored completions. Nothing is stored here, so they are ignored.
     metadata: dict[str, Any] | None = None
     store: bool | None = None
 
 
-class _Text(_Strict):
+class TextOptions(_Strict):
+    """The form of the text."""
+
     model_config = ConfigDict(extra="ignore")
 
     format: dict[str, Any] | None = None
     verbosity: str | None = None
 
 
-class _Reasoning(_Strict):
+class ReasoningOptions(_Strict):
+    """How hard the model is to think."""
+
     model_config = ConfigDict(extra="ignore")
 
     effort: str | None = None
@@ -191,8 +209,8 @@ class ResponsesBody(_Choosing):
     tools: Annotated[list[Message], AfterValidator(_check_function_tools)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    text: _Text | None = None
-    reasoning: _Reasoning | None = None
+    text: TextOptions | None = None
+    reasoning: ReasoningOptions | None = None
     include: list[str] | None = None
     service_tier: str | None = None
     safety_identifier: str | None = None

@@ -16,6 +16,7 @@ FILES = {
     "adapters/test_openai_agents.py": "agents",
     "adapters/test_openai_server.py": "starlette",
     "adapters/test_openai_server_config.py": "starlette",
+    "adapters/test_openai_server_openapi.py": "starlette",
     "adapters/test_openai_server_responses.py": "starlette",
     "adapters/test_otel.py": "opentelemetry",
     "adapters/test_pydantic_ai.py": "pydantic_ai",
