@@ -31,7 +31,7 @@ def to_html(dag: ReasoningDAG, title: str | None = None) -> str:
     title = title or excerpt(question, 80) or "Reasoning DAG"
     body = fill(
         read_file("me2sdk.dag", "dag.html"),
-        heading=escaped(title),
+        heading=typeset(title),
         question=question_block(question),
         figure=figure(dag, "dag", ""),
     )

@@ -53,7 +53,7 @@ def compare_html(verdict: PairVerdict, title: str | None = None) -> str:
     ]
     body = fill(
         (resources.files("me2sdk.judge") / "compare.html").read_text("utf-8"),
-        heading=escaped(title),
+        heading=typeset(title),
         question=question_block(question),
         overall=overall,
         dimensions="\n".join(rows),

@@ -173,7 +173,8 @@ def badges(candidate: Candidate) -> str:
         *(["cut off"] if candidate.trace.truncated else []),
         *(["no answer"] if candidate.answer is None and candidate.refusal is None else []),
     ]
-    return "".join(f'<span class="badge warning">{name}</span>' for name in names)
+    found = "".join(f'<span class="badge warning">{name}</span>' for name in names)
+    return f'<span class="badges">{found}</span>' if found else ""
 
 
 def usage_facts(usage: Usage | None) -> list[str]:

@@ -324,6 +324,22 @@ def test_compare_shows_both_traces_and_what_was_said(show: Show) -> None:
     assert page.requests() == []
 
 
+@pytest.mark.parametrize(
+    "made", [to_html(TREE, "T" * 300), compare_html(verdict(TREE, hostile_dag(), HOSTILE[8]))]
+)
+def test_nothing_is_wider_than_a_narrow_window(show: Show, made: str) -> None:
+    page = show(made, 400)
+    assert page.overflow() == 0
+    assert page.one(".panel").rect["y"] > page.one(".stage").rect["y"]
+
+
+def test_formulas_of_a_step_and_of_a_judge_are_set(show: Show) -> None:
+    page = show(compare_html(verdict(dag(r"So \(x^2 = 4\)."), None, r"\(x\) is $\pm 2$.")))
+    assert len(page.all("tfoot math")) == 2
+    assert len(page.all(".panel math")) == 1
+    assert page.problems() == []
+
+
 def test_compare_without_structure(show: Show) -> None:
     page = show(compare_html(verdict(None, None)))
     assert page.driver.title == "Two traces compared"

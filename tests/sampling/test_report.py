@@ -298,6 +298,34 @@ def test_narrow_and_wide_light_and_dark(show: Show, width: int, scheme: str) -> 
     assert (card["y"] > row["y"]) == (width == 400)
 
 
+def luminance(colour: str) -> float:
+    channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_can_be_read_on_their_ground(show: Show, scheme: str) -> None:
+    page = show(sampled().to_html(), width=1400)
+    page.scheme(scheme)
+    ground = """
+        let at = arguments[0], found;
+        do { found = getComputedStyle(at).backgroundColor; at = at.parentElement } while (found === "rgba(0, 0, 0, 0)");
+        return found"""
+    for selector in (
+        ".verdict .facts",
+        ".badge",
+        ".row .why",
+        ".row .facts",
+        ".card .facts",
+        "[role=tab]",
+        ".failures strong",
+    ):
+        element = page.one(selector)
+        colours = luminance(element.value_of_css_property("color")), luminance(page.run(ground, element))
+        assert (max(colours) + 0.05) / (min(colours) + 0.05) >= 4.5, selector
+
+
 def test_nothing_but_failures(show: Show) -> None:
     failure = Failure(index=0, stage="read", error="InvalidTraceError", message="empty")
     page = show(RerankResult(candidates=(), failures=(failure,)).to_html())
