@@ -14,6 +14,7 @@ from me2sdk.cli import (
     doctor,
     evaluate,
     grpo,
+    mcp,
     parity,
     perturb,
     quantize,
@@ -55,6 +56,7 @@ eval_app.command("pairs")(evaluate.pairs)
 eval_app.command("bon")(evaluate.bon)
 eval_app.command("dag")(evaluate.dag)
 app.command("serve")(serve.serve)
+app.command("mcp")(mcp.mcp)
 app.command("demo")(demo.demo)
 app.command("parity")(parity.parity)
 app.command("doctor")(doctor.doctor)

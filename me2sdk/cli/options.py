@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,8 @@ import typer
 
 from me2sdk._choices import Select as SelectName
 from me2sdk.errors import ConfigurationError
+
+_NAMED = re.compile(r"([\w.:/@+-]*?[\w.@+-])=(.+)", re.DOTALL)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[
@@ -94,6 +97,22 @@ def read_stop(given: str | None) -> float | Literal["sure"] | None:
         return float(given)
     except ValueError:
         raise ConfigurationError(f"--stop is a chance such as 0.95, or sure; it is {given!r}.") from None
+
+
+def named(item: str) -> tuple[str | None, str]:
+    """The name before the equals sign of NAME=WHAT, or None, and the rest."""
+    found = _NAMED.fullmatch(item)
+    return (found[1], found[2]) if found and "://" not in found[1] else (None, item)
+
+
+def first_error(error: ValueError) -> str:
+    """The first error of pydantic as one line, or the error's own text."""
+    details = getattr(error, "errors", None)
+    if details is None:
+        return str(error)
+    first = details(include_input=False, include_url=False)[0]
+    field = " ".join(str(part) for part in first["loc"]).replace("_", " ") or "settings"
+    return f"{field}: {first['msg'].removeprefix('Value error, ').rstrip('.')}."
 
 
 def shipped_config(names: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +18,8 @@ from me2sdk.cli.options import (
     Cache,
     Quantization,
     Select,
+    first_error,
+    named,
     read_stop,
 )
 from me2sdk.errors import ConfigurationError
@@ -49,7 +50,6 @@ _SETTINGS = (
     "timeout",
     "upstream_timeout",
 )
-_NAMED = re.compile(r"([\w.:/@+-]*?[\w.@+-])=(.+)", re.DOTALL)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -168,11 +168,11 @@ def serve(
     from me2sdk.llm import Budget
     from me2sdk.scorers import open_scorer, options_for
 
-    scorers = {name or openai_server.own_name(what): what for name, what in map(_named, scorer or ())}
+    scorers = {name or openai_server.own_name(what): what for name, what in map(named, scorer or ())}
     params = {"api_base": api_base, "temperature": temperature, "max_tokens": max_tokens}
     changes: dict[str, Any] = {name: context.params[name] for name in _SETTINGS if _is_given(context, name)}
     changes["models"] = {model: model} if model else {}
-    changes["models"].update((name or what, what) for name, what in map(_named, models or ()))
+    changes["models"].update((name or what, what) for name, what in map(named, models or ()))
     changes["scorers"] = {
         name: open_scorer(what, **options_for(what, quantization=quantization))
         for name, what in scorers.items()
@@ -218,20 +218,4 @@ def _config(path: Path | None, changes: dict[str, Any]) -> ServerConfig:
     try:
         return ServerConfig(**changes)
     except ValueError as error:
-        raise ConfigurationError(_first(error)) from None
-
-
-def _named(item: str) -> tuple[str | None, str]:
-    """The name before the equals sign, or None, and the rest."""
-    found = _NAMED.fullmatch(item)
-    return (found[1], found[2]) if found and "://" not in found[1] else (None, item)
-
-
-def _first(error: ValueError) -> str:
-    """The first error of pydantic as one line, or the error's own text."""
-    details = getattr(error, "errors", None)
-    if details is None:
-        return str(error)
-    first = details(include_input=False, include_url=False)[0]
-    field = " ".join(str(part) for part in first["loc"]).replace("_", " ") or "settings"
-    return f"{field}: {first['msg'].removeprefix('Value error, ').rstrip('.')}."
+        raise ConfigurationError(first_error(error)) from None

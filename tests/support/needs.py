@@ -12,6 +12,7 @@ FILES = {
     "adapters/test_its_hub.py": "its_hub",
     "adapters/test_langchain.py": "langchain_core",
     "adapters/test_llama_index.py": "llama_index",
+    "adapters/test_mcp.py": "mcp",
     "adapters/test_mlflow.py": "mlflow",
     "adapters/test_openai_agents.py": "agents",
     "adapters/test_openai_server.py": "starlette",
