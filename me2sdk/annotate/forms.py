@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from me2sdk.llm import schema_params
@@ -63,44 +64,40 @@ ids:
     "Answer with the JSON object.",
     'it held no JSON object with an "action" that is continue, backtrack or merge',
 )
+# Of several steps only a continue is shown, and that of the first one: small models copy examples, and whoever copies
+# this one has said nothing about the others.
 _WINDOW_MARKED = Form(
-    """Answer for each new step with its id on a line of its own, one line of explanation, then the action, in these
-forms, where the numbers stand for ids of steps:
+    """Answer for each new step, in order: its id, one line of explanation, and a line that holds <|action|> and one of
+the three words, in this form:
 
-<|step|>6
-One line why.
+<|step|>{first}
+…
 <|action|>continue
 
-<|step|>7
-One line why.
-<|action|>backtrack
-<|previous|>3
-
-<|step|>8
-One line why.
-<|action|>merge
-<|previous|>3,6""",
+Behind backtrack and merge one more line follows, which holds <|previous|> and the ids of the steps, as in <|previous|>3
+or <|previous|>3,5.""",
     "Begin with <|step|>{first}, and end with the action of step {last}.",
     _ONE_MARKED.missing,
 )
 _WINDOW_JSON = Form(
     """Answer with one JSON object and nothing else. Its list "steps" holds an object for each new step, in order:
 "step" is the step's id, "explanation" one sentence, "action" one of the three words, and "previous" a list of ids of
-steps, which is empty for continue. The form, where the numbers stand for ids:
+steps, which is empty for continue and holds one id for backtrack, as in [3], and more for merge, as in [3, 5]. The
+object of the first step could be:
 
-{"steps": [{"step": 6, "explanation": "…", "action": "continue", "previous": []},
-{"step": 7, "explanation": "…", "action": "backtrack", "previous": [3]},
-{"step": 8, "explanation": "…", "action": "merge", "previous": [3, 6]}]}""",
-    "Answer with the JSON object.",
+{{"step": {first}, "explanation": "…", "action": "continue", "previous": []}}""",
+    "Answer with the JSON object, which begins with step {first} and ends with step {last}.",
     _ONE_JSON.missing,
 )
 
 
-def annotation_form(steps: int, *, as_json: bool) -> Form:
-    """How to answer about some steps at once."""
-    if steps == 1:
+def annotation_form(steps: Sequence[int], *, as_json: bool) -> Form:
+    """How to answer about steps with these ids."""
+    if len(steps) == 1:
         return _ONE_JSON if as_json else _ONE_MARKED
-    return _WINDOW_JSON if as_json else _WINDOW_MARKED
+    words, last, missing = _WINDOW_JSON if as_json else _WINDOW_MARKED
+    ids = {"first": min(steps), "last": max(steps)}
+    return Form(words.format(**ids), last.format(**ids), missing)
 
 
 def annotation_schema(steps: int) -> dict[str, object]:

@@ -138,7 +138,7 @@ class ModelAnnotation:
             annotations = [read_annotation(text) for text in texts]
             valid = [found for one in annotations if (found := usable(one, self.builder, pool))]
             last = annotations[-1]
-            missing = annotation_form(1, as_json=as_json).missing
+            missing = annotation_form([0], as_json=as_json).missing
             return valid, "" if valid else missing if last is None else problem(last, pool)
 
         def again(reading: tuple[list[Annotation], str]) -> str | None:

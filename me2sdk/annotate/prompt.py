@@ -55,8 +55,7 @@ def build_prompt(
         return prompts.fence("\n".join(lines), nonce, label)
 
     left = {leaf: f", left the main path after step {_fork(leaf, builder)}" for leaf in pool.leaves}
-    form = annotation_form(len(new), as_json=as_json)
-    last_words = form.last.format(first=min(new), last=max(new))
+    form = annotation_form(list(new), as_json=as_json)
     values = {
         "nonce": nonce,
         "form": form.words,
@@ -66,7 +65,7 @@ def build_prompt(
     }
     if len(new) > 1:
         steps = ", ".join(map(str, new))
-        choices = f"Now answer for the steps {steps}. {last_words}"
+        choices = f"Now answer for the steps {steps}. {form.last}"
         return prompts.load("annotate_window").fill(
             **values, steps=part("new steps", list(new)), choices=choices
         )
@@ -78,7 +77,7 @@ def build_prompt(
     return prompts.load("annotate").fill(
         **values,
         step=part("new step", list(new)),
-        choices=f"{_choices(next(iter(new)), pool)} {last_words}",
+        choices=f"{_choices(next(iter(new)), pool)} {form.last}",
         note=note,
     )
 

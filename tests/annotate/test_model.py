@@ -173,7 +173,7 @@ def test_windows_ask_less_often() -> None:
     dag = parse_dag(steps, model=model, window=4)
     assert shape(dag) == shape(one)
     assert [asked(call.prompt) for call in model.calls] == [[2, 3, 4, 5], [6, 7, 8, 9], [10, 11]]
-    assert dag.annotator == "fake (annotate_window 2)"
+    assert dag.annotator == "fake (annotate_window 3)"
     assert dag.usage.calls == 3
 
 
