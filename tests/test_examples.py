@@ -71,6 +71,11 @@ def check_rerank_outputs(shown: str) -> None:
     assert "answer 31" in shown.splitlines()[0]
 
 
+def check_look_at_candidates(shown: str) -> None:
+    page = Path(re.search(r"Open (\S+) to", shown)[1])  # type: ignore[index]
+    assert page.read_text("utf-8").count('data-rank="') == 8
+
+
 def check_how_sure(shown: str) -> None:
     numbers = [int(number) for number in re.findall(r"\d+", shown)]
     questions, asked, most, escalated, told, silent, right = numbers
@@ -84,6 +89,20 @@ def check_how_sure(shown: str) -> None:
 def check_wrap_an_app(shown: str) -> None:
     first, best = map(int, re.findall(r": (\d+) of", shown))
     assert best > first
+
+
+def check_stop_early(shown: str) -> None:
+    asked = [int(number) for number in re.findall(r"(\d+) of 480 samples", shown)]
+    right = [int(number) for number in re.findall(r"(\d+) of 60 right", shown)]
+    assert asked[0] == 480
+    assert asked == sorted(asked, reverse=True)
+    assert asked[3] < 0.7 * 480  # stop=0.95
+    assert max(right) - min(right) <= 3
+
+
+def check_own_answer_key(shown: str) -> None:
+    assert "[('05-03', 3), ('03-05', 1)]" in shown
+    assert "rome 05-03 (confidence" in shown
 
 
 def check_judge_two_traces(shown: str) -> None:
@@ -140,7 +159,11 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     )
     assert "answer 31" in shown
     assert "17 steps" in shown  # in the page that draws the graph
-    assert re.search(r"best of 4: 4\d\.\d%", shown)
+    assert re.search(r"of 480 samples; answered \d+ of 60, \d+ of them right", shown)
+    best, voted = (
+        float(re.search(rf"{of} 8: ([\d.]+)%", shown)[1]) for of in ("best of", "default choice of")
+    )  # type: ignore[index]
+    assert 50 < best < voted < 80
 
 
 def test_the_notebook_is_kept_without_outputs_and_paths() -> None:
