@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
-from mcp_types import ToolAnnotations
+from mcp.types import ToolAnnotations
 
 from me2sdk.adapters.mcp.config import MCPConfig
 from me2sdk.adapters.mcp.tools import Tools

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from mcp.client.client import Client
-from mcp.client.stdio import StdioServerParameters
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from pydantic import ValidationError
 from support.fake_provider import HANG, OpenAIServer, Reply, Request, answering, error
 
@@ -53,7 +53,7 @@ def command(upstream: OpenAIServer | None, *options: str) -> StdioServerParamete
 
 @asynccontextmanager
 async def agent(upstream: OpenAIServer | None, *options: str) -> AsyncIterator[Client]:
-    async with Client(command(upstream, *options), read_timeout_seconds=90) as client:
+    async with Client(stdio_client(command(upstream, *options)), read_timeout_seconds=90) as client:
         yield client
 
 
