@@ -22,6 +22,7 @@ TITLES = {
     "best_of_n": "What best_of_n itself costs",
     "llm_door": "What the LLM door costs a call",
     "server": "What me2 serve adds to a proxy",
+    "peers": "Side by side with its_hub, DSPy and optillm",
     "annotate": "The local annotator on ReasoningFlow's development traces",
     "real_models": "Whether answers of real models to the prompts can be read",
     "structure": "Whether the shape of a trace tells right from wrong",
@@ -51,6 +52,20 @@ NOTES = {
     "best_of_n": "`own` is what stands above bare LiteLLM calls in the same round, candidates scored included.",
     "server": "Both servers hand requests to LiteLLM under the same uvicorn; with n=8, one request of ours stands "
     "beside eight plain ones sent together. The ratio is the median of the rounds' ratios.",
+    "peers": "Share of questions answered right, in %, with 95% intervals over questions. All ways get the same eight "
+    "recorded candidates of a question from the same local server, and mini, where it is used, was fitted "
+    "without the set. `a pattern` is a regular expression that fits how most answers of the set are written; "
+    "its_hub and a vote by hand need one, DSPy gets what it finds in its answer field, me2sdk and optillm read "
+    "answers by themselves. What the pattern does not find is a vote like any other in its_hub, which is where "
+    "it falls behind the vote by hand (MMLU-Pro, reasoning-gym). With mini alone its_hub, optillm and me2sdk "
+    "choose the same, since all candidates are scored side by side; DSPy shows its reward function one at a "
+    "time. optillm's self_consistency takes five samples and compares whole texts; its bon asks the model for "
+    "grades, and the server answers with mini's reward, a request a candidate. Judges by a language model, "
+    "which its_hub and optillm have, are not compared. `above bare calls` is beside calls of openai that make "
+    "as many requests; its_hub has a client of its own, which takes less time than openai's. Where answers take"
+    " time, its_hub's BetaSelfConsistency is the quickest, since it asks for all at once and gives up the "
+    "slowest; what it gave up a provider may bill. DSPy and optillm's self_consistency ask one after another. "
+    "Much other work ran on the machine when times were taken: read them as orders of magnitude.",
     "annotate": "Rules were chosen on these traces, so the figures are optimistic. `returns` are those of the turns "
     "that the annotator finds on its own run, `right state` those of all turns where everything before is "
     "right.",
@@ -82,6 +97,10 @@ NOTES = {
 
 
 MORE = {
+    "peers": {
+        "Points above or below `best_of_n` as it is, paired by question": "against",
+        "What each way takes": "cost",
+    },
     "confidence": {"The questions with right and wrong samples alone": "mixed"},
     "annotate": {"Traces with known branches": "built"},
     "structure": {"One model at a time, over questions": "models"},

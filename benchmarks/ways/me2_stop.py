@@ -1,0 +1,13 @@
+"""me2sdk: best_of_n with stop=0.95."""
+
+from me2sdk import abest_of_n
+
+
+def prepare(url, n, pattern, scorer):
+    where = {"model": "openai/test", "api_base": url, "api_key": "none"}
+
+    async def ask(question):
+        result = await abest_of_n(question, n=n, scorer=scorer, stop=0.95, **where)
+        return result.best.response
+
+    return ask
