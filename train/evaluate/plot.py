@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,19 +97,21 @@ def plot_panels(report: BestOfNReport, *, model: str = "", dark: bool = False) -
     """
     curves, calibrations = report.curves(model), _calibrations(report, model)
     colours = _colours(curves)
-    panels = []
-    for draw, shown in ((_draw_curves, curves), (_draw_calibrations, calibrations)):
-        if not shown:
-            continue
-        figure = _figure(5.8, 4.6)
-        axes = figure.subplots()
-        draw(axes, shown, colours)
-        if dark:
-            _lighten(axes)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-        panels.append(file.getvalue())
+    panels = [_panel(lambda axes: _draw_curves(axes, curves, colours), dark)]
+    if calibrations:
+        panels.append(_panel(lambda axes: _draw_calibrations(axes, calibrations, colours), dark))
     return panels
+
+
+def _panel(draw: Callable[[Any], None], dark: bool) -> str:
+    figure = _figure(5.8, 4.6)
+    axes = figure.subplots()
+    draw(axes)
+    if dark:
+        _lighten(axes)
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    return file.getvalue()
 
 
 def _figure(width: float, height: float) -> Any:
