@@ -38,6 +38,9 @@ with (
     for candidate in completion.me2["candidates"]:
         print(f"reward {candidate['reward']:+.2f}: {candidate['answer']}")
 
+    response = client.responses.create(model="pens", input=question)  # the Responses API, too
+    print(f"{response.output_text!r}, confidence {response.me2['confidence']:.0%}")
+
     print("streamed: ", end="")
     for chunk in client.chat.completions.create(
         model="pens", messages=[{"role": "user", "content": question}], stream=True

@@ -24,6 +24,7 @@ NEEDS = {
     "its_hub_best_of_n": "its_hub",
     "langchain_rerank": "langchain_core",
     "llama_index_rerank": "llama_index",
+    "mcp_tools": "mcp",
     "mlflow_traces": "mlflow",
     "openai_agents_best_of_n": "agents",
     "opentelemetry_spans": "opentelemetry",

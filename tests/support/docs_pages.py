@@ -32,6 +32,7 @@ PAGES = [ROOT / "README.md", *sorted(set(DOCS.rglob("*.md")) - set(GENERATED))]
 # Commands that take minutes, a GPU, the hub, or that never end: their options are checked, but they are not run.
 ONLY_PARSED = (
     ("demo",),
+    ("mcp",),
     ("serve",),
     ("train",),
     ("quantize", "zzzhr97/TRM-8B"),
