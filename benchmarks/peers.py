@@ -117,7 +117,7 @@ class Upstream:
 
     def __exit__(self, *exc: object) -> None:
         self._process.terminate()
-        self._process.wait()
+        self._process.communicate()  # which also closes the pipes
         self._file.close()
 
     def reset(self, rate: float = 0.0) -> None:

@@ -121,7 +121,6 @@ def test_fields_and_grades_are_given_to_those_who_ask_for_them() -> None:
     assert player.counts.samples == 1
 
 
-@needs("openai", "its_hub", "dspy")
 @pytest.mark.parametrize("name", HERE)
 def test_each_way_is_asked_and_returns_a_candidate(
     name: str,
