@@ -145,9 +145,9 @@ def test_deep_formulas_do_not_end_the_process(formula: str) -> None:
 )
 def test_a_megabyte_of_beginnings_is_read_in_linear_time(beginning: str) -> None:
     def seconds(count: int) -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         typeset(beginning * count)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     count = 100_000 // len(beginning)
     small = min(seconds(count) for _ in range(3))
