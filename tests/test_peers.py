@@ -24,8 +24,10 @@ from peers_server import Player
 FOLDER = Path(peers.__file__).parent
 N = 5
 HERE = [
-    name for name, (_, package) in peers.WAYS.items() if package != "optillm"
-]  # which is not in these tests' lock
+    pytest.param(name, marks=needs("openai", package))
+    for name, (_, package) in peers.WAYS.items()
+    if package != "optillm"  # which is not in these tests' lock
+]
 KNOWN = {"texts": ["It is 4.", "It is 5.", "It is 6."], "answers": ["4", "5", "6"], "grades": [9.0, 2.0, 1.0]}
 
 
