@@ -55,7 +55,7 @@ def address(site: Path) -> Iterator[str]:
 
 @pytest.fixture
 def show(chromium: Any, address: str) -> Callable[[str], Page]:
-    """``show("concepts/")``: a page of the site."""
+    """``show("concepts.html")``: a page of the site."""
 
     def open_page(path: str) -> Page:
         chromium.set_window_size(1300, 1000)
@@ -77,11 +77,11 @@ def test_no_page_names_a_file_of_another_machine(site: Path) -> None:
 
 
 def test_files_outside_the_folder_docs_are_there_and_linked(site: Path) -> None:
-    shown = (site / "repository/benchmarks/RESULTS/index.html").read_text("utf-8")
+    shown = (site / "repository/benchmarks/RESULTS.html").read_text("utf-8")
     assert "Best-of-N of scorers" in shown
     assert (site / "repository/benchmarks/grpo.png").is_file()
     assert (site / "repository/examples/rerank_outputs.py").is_file()
-    assert 'href="../repository/benchmarks/RESULTS/"' in (site / "concepts/index.html").read_text("utf-8")
+    assert 'href="repository/benchmarks/RESULTS.html"' in (site / "concepts.html").read_text("utf-8")
 
 
 def test_every_public_name_is_documented_with_its_text(site: Path) -> None:
@@ -89,18 +89,20 @@ def test_every_public_name_is_documented_with_its_text(site: Path) -> None:
     import me2sdk.train
 
     for module, page in ((me2sdk, "me2sdk"), (me2sdk.train, "train")):
-        text = (site / "reference" / page / "index.html").read_text("utf-8")
+        text = (site / "reference" / f"{page}.html").read_text("utf-8")
         for name in module.__all__:
             assert f'id="{module.__name__}.{name}"' in text, name
-    assert (
-        "Sample up to <code>n</code> answers from a model"
-        in (site / "reference/me2sdk/index.html").read_text()
-    )
+    assert "Sample up to <code>n</code> answers from a model" in (site / "reference/me2sdk.html").read_text()
 
 
 @pytest.mark.parametrize(
     ("path", "heading"),
-    [("", "Quickstart"), ("concepts/", "Concepts"), ("cli/", "me2"), ("reference/me2sdk/", "me2sdk")],
+    [
+        ("", "Quickstart"),
+        ("concepts.html", "Concepts"),
+        ("cli.html", "me2"),
+        ("reference/me2sdk.html", "me2sdk"),
+    ],
 )
 def test_pages_show_without_errors_or_requests_elsewhere(
     show: Callable[[str], Page], address: str, path: str, heading: str
@@ -113,7 +115,7 @@ def test_pages_show_without_errors_or_requests_elsewhere(
 
 
 def test_the_pictures_are_there_in_light_and_in_dark(show: Callable[[str], Page]) -> None:
-    page = show("concepts/")
+    page = show("concepts.html")
     pictures = page.all("article img")
     assert len(pictures) == 2
     for picture in pictures:
@@ -127,11 +129,14 @@ def test_the_pictures_are_there_in_light_and_in_dark(show: Callable[[str], Page]
     assert page.problems() == []
 
 
-def test_search_finds_a_word(show: Callable[[str], Page]) -> None:
+@pytest.mark.parametrize("where", ["a server", "a folder"])
+def test_search_finds_a_word(show: Callable[[str], Page], site: Path, where: str) -> None:
     from selenium.webdriver.support.wait import WebDriverWait
 
     page = show("")
+    if where == "a folder":
+        page.driver.get((site / "index.html").as_uri())
     page.one(".md-search__input").send_keys("backtrack")
     found = WebDriverWait(page.driver, 30).until(lambda _: page.all(".md-search-result__item"))
-    assert "concepts/" in " ".join(item.get_attribute("innerHTML") for item in found)
+    assert "concepts.html" in " ".join(item.get_attribute("innerHTML") for item in found)
     assert page.problems() == []
