@@ -15,7 +15,7 @@ from support.needs import needs
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 # Seconds that an example may take here, where other work runs beside it; 60 for the others.
-SLOW = {"train_a_small_trm": 240}
+SLOW = {"train_a_small_trm": 240, "stop_early": 120, "wrap_an_app": 120}
 NEEDS = {
     "chat_reward_model": "torch transformers",
     "dspy_best_of_n": "dspy",
