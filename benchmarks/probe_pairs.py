@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,11 +55,12 @@ class ProbePair(NamedTuple):
     unseen: bool = False
 
 
-def read_pairs(data: Path) -> dict[str, list[list[ProbePair]]]:
+def read_pairs(data: Path, counts: Mapping[str, int] = COUNTS) -> dict[str, list[list[ProbePair]]]:
     """The pairs of each set, those of a question together, in an order that is mixed once.
 
     Args:
         data: the folder that holds ``modern/``, ``gsm8k/`` and ``prmbench/``.
+        counts: most questions of each set.
     """
     sets = {name: _sampled(data, name) for name in SETS}
     made = training_pairs(data)
@@ -72,7 +73,7 @@ def read_pairs(data: Path) -> dict[str, list[list[ProbePair]]]:
     dev = read_prmbench(data, "dev")  # none of whose questions is in the training half
     random.Random(SEED).shuffle(dev)
     sets["PRMBench"] = _in_turn([pair for pair in made if pair.source == "prmbench"], dev)
-    return {name: questions[: COUNTS[name]] for name, questions in sets.items()}
+    return {name: questions[: counts[name]] for name, questions in sets.items()}
 
 
 def order_of(sets: dict[str, list[list[ProbePair]]]) -> list[list[ProbePair]]:
