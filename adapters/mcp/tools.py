@@ -137,7 +137,7 @@ class Tools:
             said = "refused" if candidate.refusal is not None else candidate.answer or "no short answer"
             await context.report_progress(arrived, count, f"candidate {arrived} of {count}: {said[:100]}")
 
-        given = {"temperature": temperature, "max_tokens": max_tokens}
+        params: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens}
         # A call that chooses in another way than the server may not be one whose answers can be counted.
         stop = config.stop if stop is None and select is None and answer is None else stop
         result = await abest_of_n(
@@ -151,7 +151,7 @@ class Tools:
             min_confidence=config.min_confidence if min_confidence is None else min_confidence,
             deadline=min(deadline or config.timeout, config.timeout),
             on_candidate=on_candidate,
-            **{name: value for name, value in given.items() if value is not None},
+            **{name: value for name, value in params.items() if value is not None},
         )
         return BestAnswer.of(result, candidates)
 

@@ -173,7 +173,7 @@ class ResponseEvents:
     def _part(self, where: dict[str, Any], part: dict[str, Any]) -> Iterator[bytes]:
         kind = part["type"]
         field = "refusal" if kind == "refusal" else "text"
-        more = {"logprobs": []} if kind == "output_text" else {}
+        more: dict[str, Any] = {"logprobs": []} if kind == "output_text" else {}
         yield self._event("response.content_part.added", **where, part={**part, field: ""})
         for piece in pieces(part[field]):
             yield self._event(f"response.{kind}.delta", **where, delta=piece, **more)
