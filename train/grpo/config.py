@@ -10,7 +10,15 @@ from me2sdk.schema import Value
 from me2sdk.train.config import LoraConfig
 from me2sdk.train.grpo.word_problems import LEVELS
 
-__all__ = ["GRPOConfig", "GRPOReport", "HeldOut", "HeldOutConfig", "ProblemConfig", "RewardConfig"]
+__all__ = [
+    "GRPOConfig",
+    "GRPOReport",
+    "HeldOut",
+    "HeldOutAnswer",
+    "HeldOutConfig",
+    "ProblemConfig",
+    "RewardConfig",
+]
 
 WORD_PROBLEMS = "word_problems"
 
@@ -145,6 +153,20 @@ class GRPOConfig(Value):
         return self.model_dump(mode="json", exclude={"output", "steps", "threads"})
 
 
+class HeldOutAnswer(Value):
+    """A greedy answer to one held-out question.
+
+    Attributes:
+        right: whether it is right.
+        r_t: its thinking reward, or None where it is not right or there is no scorer.
+        length: its tokens.
+    """
+
+    right: bool
+    r_t: float | None
+    length: int
+
+
 class HeldOut(Value):
     """Greedy answers to held-out questions at one step.
 
@@ -155,6 +177,7 @@ class HeldOut(Value):
         r_t: mean thinking reward of the right ones, or None where there are none or no scorer.
         length: mean tokens of a completion.
         clipped: share of completions that were cut.
+        answers: each of them, in the order of the questions, for intervals and for comparisons of two runs.
     """
 
     step: int
@@ -163,6 +186,7 @@ class HeldOut(Value):
     r_t: float | None
     length: float
     clipped: float
+    answers: tuple[HeldOutAnswer, ...] = ()
 
 
 class GRPOReport(Value):

@@ -9,7 +9,7 @@ import torch
 
 from me2sdk._sync import run_sync
 from me2sdk.train._runs import StepLog
-from me2sdk.train.grpo.config import GRPOConfig, HeldOut
+from me2sdk.train.grpo.config import GRPOConfig, HeldOut, HeldOutAnswer
 from me2sdk.train.grpo.data import Row
 from me2sdk.train.rewards import GatedReward
 
@@ -80,6 +80,10 @@ def measure(
         r_t=sum(scores) / len(scores) if scores else None,
         length=sum(lengths) / len(lengths),
         clipped=sum(length == max_tokens for length in lengths) / len(lengths),
+        answers=tuple(
+            HeldOutAnswer(right=item.r_v == 1, r_t=item.r_t, length=length)
+            for item, length in zip(rewarded, lengths, strict=True)
+        ),
     )
 
 

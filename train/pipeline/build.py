@@ -63,7 +63,8 @@ async def abuild_preferences(
         await build.stage("verify", work.checks)
         pairs = work.pairs()
         await build.stage("dags", lambda: work.dags(pairs))
-        await build.stage("judge", lambda: work.judgements(pairs))
+        if config.judge:
+            await build.stage("judge", lambda: work.judgements(pairs))
         return await asyncio.to_thread(write_output, work, pairs, tuple(build.reports))
 
 
@@ -117,6 +118,7 @@ def _open(config: DataConfig, stack: ExitStack) -> dict[Stage, StageFile]:
             StageFile(folder / f"{stage}.jsonl", stage, stage_settings(config, stage), NOTES[stage])
         )
         for stage in STAGES
+        if stage != "judge" or config.judge  # its file says who judges
     }
 
 

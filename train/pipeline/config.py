@@ -197,7 +197,7 @@ class DataConfig(Value):
         sampling: how they are sampled.
         verifier: the model that is asked where the final answer cannot be checked by rule, or None.
         annotator: what turns traces into DAGs.
-        judge: what compares them.
+        judge: what compares them; null to sample, verify and annotate only, and to judge when one is named later.
         max_pairs: pairs of a prompt at most.
         validation: expected share of prompts whose pairs are held out.
         seed: of the choice of pairs.
@@ -217,7 +217,7 @@ class DataConfig(Value):
     sampling: SamplingConfig = SamplingConfig()
     verifier: ModelConfig | None = None
     annotator: AnnotatorConfig = AnnotatorConfig()
-    judge: JudgeConfig
+    judge: JudgeConfig | None
     max_pairs: int = Field(4, ge=1)
     validation: float = Field(0.05, ge=0, le=1)
     seed: int = 0
@@ -282,7 +282,9 @@ def stage_settings(config: DataConfig, stage: Stage) -> dict[str, Any]:
                 repeats=judge.repeats,
                 early_stop=judge.early_stop,
                 prompts=prompt_versions(structure=True),
-            ),
+            )
+            if judge
+            else None,
         },
     }
     upstream = STAGES[: STAGES.index(stage) + 1]

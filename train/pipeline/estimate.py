@@ -163,11 +163,12 @@ async def aestimate_build(config: DataConfig) -> BuildEstimate:
     count = len(prompts) * traces
     stages.append(await _priced("dags", count, [_times(count, one, config, config.annotator)]))
 
-    first, second = _made_up(steps), _made_up(steps)
-    repeats = config.judge.repeats
-    one = await counter.count(lambda llm: ajudge_pair(text, first, second, model=llm, repeats=repeats))
-    count = len(prompts) * pairs
-    stages.append(await _priced("judge", count, [_times(count, one, config, config.judge)]))
+    if config.judge:
+        first, second = _made_up(steps), _made_up(steps)
+        repeats = config.judge.repeats
+        one = await counter.count(lambda llm: ajudge_pair(text, first, second, model=llm, repeats=repeats))
+        count = len(prompts) * pairs
+        stages.append(await _priced("judge", count, [_times(count, one, config, config.judge)]))
     return BuildEstimate(
         stages=tuple(stages), assumptions=tuple(_assumptions(config, written, traces, pairs))
     )
@@ -271,6 +272,6 @@ def _assumptions(config: DataConfig, written: int, traces: int, pairs: int) -> l
         f"{Lengths().summary} for each part of a trace that it sums up"
     )
     lines.append("tokens are those of OpenAI's cl100k; every call is answered at once, and readably")
-    if config.judge.early_stop:
+    if config.judge and config.judge.early_stop:
         lines.append("early_stop saves nothing")
     return lines

@@ -50,8 +50,8 @@ def write_output(work: Work, pairs: list[Pair], reports: tuple[StageReport, ...]
 
 def _label(work: Work, pair: Pair) -> str:
     made_from = work.judged_input(pair)
-    judged = work.files["judge"]
-    if made_from is None or not judged.has(pair.key, made_from):
+    judged = work.files.get("judge")
+    if judged is None or made_from is None or not judged.has(pair.key, made_from):
         return "missing"
     return str(judged.note(pair.key))
 

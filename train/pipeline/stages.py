@@ -274,7 +274,8 @@ class Worker:
         return {"dag": stored, "digest": fingerprint(json.dumps(stored))}
 
     async def _judge(self, item: Item, llm: LLM | None) -> dict[str, Any]:
-        assert llm is not None  # this stage always has a judge
+        assert llm is not None
+        assert self._config.judge is not None  # without one the stage is left out
         dags = [ReasoningDAG.model_validate(dag) for dag in item.payload["dags"]]
         settings = self._config.judge
         try:

@@ -50,6 +50,9 @@ def test_accuracy_thinking_rewards_and_lengths(tmp_path: Path) -> None:
     assert one.length == (len("3 + 4 = 7.\n#### 7") + 6 + 20 + 6) / 4
     assert one.r_t is not None
     assert gated_reward(1, one.r_t) > 0.8
+    assert [answer.right for answer in one.answers] == [True, False, False, True]
+    assert [answer.r_t is None for answer in one.answers] == [False, True, True, False]
+    assert [answer.length for answer in one.answers] == [len("3 + 4 = 7.\n#### 7"), 6, 20, 6]
     assert model.prompts == [question + "\n"] * 4
     silent = measure(Answers(tokenizer, ["", "?"]), tokenizer, rows[:2], reward, step=0, max_tokens=4)
     assert (silent.accuracy, silent.r_t) == (0, None)

@@ -11,7 +11,13 @@ from support.pipeline_doubles import Models, config, finals
 from me2sdk.errors import ConfigurationError
 from me2sdk.llm import LLM, Budget
 from me2sdk.train import Progress, read_preferences
-from me2sdk.train.pipeline import BuildReport, DataConfig, abuild_preferences, build_preferences
+from me2sdk.train.pipeline import (
+    BuildReport,
+    DataConfig,
+    abuild_preferences,
+    build_preferences,
+    estimate_build,
+)
 from me2sdk.train.pipeline.config import BudgetConfig, PromptConfig
 
 
@@ -343,3 +349,18 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="did not write"):
         build_preferences(config(tmp_path, 1), models=Models())
     assert foreign.read_text() == '{"mine": 1}\n'
+
+
+def test_without_a_judge_everything_before_it_is_done_and_one_may_be_named_later(tmp_path: Path) -> None:
+    models = Models()
+    settings = config(tmp_path, judge=None)
+    assert [one.stage for one in estimate_build(settings).stages] == ["candidates", "verify", "dags"]
+    report = build_preferences(settings, models=models)
+    assert [one.stage for one in report.stages] == ["candidates", "verify", "dags"]
+    assert report.pairs.missing == report.pairs.chosen > 0
+    assert (report.train, report.validation) == (0, 0)
+    asked = len(models.calls)
+    judged = build_preferences(config(tmp_path), models=models)
+    assert judged.pairs.missing == 0
+    assert judged.train > 0
+    assert {name for name, _ in models.calls[asked:]} == {"judge"}
