@@ -115,8 +115,10 @@ class _PostRoute:
             check_key(headers, core.key)
             with core.limiter.slot() as slot:
                 value = read_json(await read_body(scope, receive, core.config.max_body))
-                acquired = in_time(ends, slot.acquire())
-                await (until_disconnected(receive, acquired) if core.limiter.full else acquired)
+                if core.limiter.full:
+                    await until_disconnected(receive, in_time(ends, slot.acquire()))
+                else:
+                    await slot.acquire()
                 work = in_time(ends, self._handler(core, headers, value, ends))
                 response = await until_disconnected(receive, work)
                 await response(scope, receive, send)

@@ -51,6 +51,7 @@ class ServedScorer:
         self._seconds = metrics.scorer_seconds.labels(name)
         self.joint = is_joint(self._scorer)
         self.request = asks_for(self._scorer)
+        self._alone: ServedScorer | None = None
 
     def within(self, llm: LLM) -> ServedScorer:
         """The scorer with the limits of a model; see `me2sdk.scorers.bound_scorer`."""
@@ -58,11 +59,15 @@ class ServedScorer:
 
     def alone(self) -> ServedScorer:
         """The scorer as it scores one trace at a time."""
-        return self._with(alone_scorer(self._scorer))
+        if self._alone is None:
+            self._alone = self._with(alone_scorer(self._scorer))
+        return self._alone
 
     def _with(self, scorer: Scorer) -> ServedScorer:
+        if scorer is self._scorer:
+            return self
         served = copy.copy(self)
-        served._scorer = scorer
+        served._scorer, served._alone = scorer, None
         served.joint = is_joint(scorer)
         return served
 

@@ -212,6 +212,9 @@ class LLM:
         indices = range(start, start + n)
         ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
         request = await self._request(messages, params, list(dict.fromkeys(map(self._target, indices))))
+        if n == 1:  # nothing to wait for side by side, so no tasks
+            yield await self._sample_alone(request, start, ends, deadline)
+            return
         arrived: asyncio.Queue[Generation | Failure | Exception] = asyncio.Queue()
         tasks = [
             asyncio.create_task(self._sample_group(request, group, arrived.put_nowait))
@@ -274,6 +277,15 @@ class LLM:
             together = len(own) > 1 and several and target.supports_n(request.params)
             groups += [own] if together else [[index] for index in own]
         return groups
+
+    async def _sample_alone(
+        self, request: Request, index: int, ends: float | None, deadline: float | None
+    ) -> Generation | Failure:
+        try:
+            async with asyncio.timeout_at(ends):
+                return await self._sample_one(request, index, lambda item: None)
+        except TimeoutError:
+            return self._late(index, deadline)
 
     async def _sample_group(self, request: Request, indices: Sequence[int], put: Put) -> None:
         """Ask one model for some samples and put an item for each; nothing is raised but a cancellation."""

@@ -126,14 +126,17 @@ class _Run:
         Returns:
             Whether it said so; what was in flight is cancelled.
         """
-        arrived: asyncio.Queue[Generation | Failure | None] = asyncio.Queue()
         first, self._asked = self._asked, self._asked + count
+        samples = llm.asample(self._question, count, start=first, deadline=self._seconds_left(), **params)
+        if count == 1:  # nothing can arrive while it is scored
+            await self._score(await self._read([item async for item in samples]))
+            self._stopped = await self._enough(llm) and self._asked < self._selection.n
+            return self._stopped
+        arrived: asyncio.Queue[Generation | Failure | None] = asyncio.Queue()
 
         async def generate() -> None:
             try:
-                async for item in llm.asample(
-                    self._question, count, start=first, deadline=self._seconds_left(), **params
-                ):
+                async for item in samples:
                     arrived.put_nowait(item)
             finally:
                 arrived.put_nowait(None)
