@@ -469,6 +469,16 @@ async def test_what_is_missing_at_the_deadline_fails_and_the_rest_is_kept(connec
     assert our_tasks() == []
 
 
+async def test_a_single_answer_keeps_to_the_deadline_and_its_call_is_cancelled(connect: Connect) -> None:
+    with OpenAIServer(HANG) as server:
+        llm = connect(server)
+        (late,) = await collect(llm.asample("x", 1, start=2, deadline=0.5))
+        await asyncio.to_thread(server.wait_for, lambda: server.left == 1)
+    assert isinstance(late, Failure)
+    assert (late.index, late.error, late.status) == (2, "Timeout", 408)
+    assert our_tasks() == []
+
+
 async def test_a_deadline_that_is_far_off_changes_nothing() -> None:
     async def model(messages: list[Any], **params: Any) -> str:
         assert params == {}
