@@ -18,6 +18,7 @@ TITLES = {
     "bon": "Best-of-N of scorers on real candidates",
     "confidence": "The generator's own confidence as a scorer",
     "probes": "Linear heads on frozen language models, judged on sets that they did not see",
+    "reproduce_small": "The paper in small, on real data",
     "grpo": "GRPO with and without gated rewards",
     "best_of_n": "What best_of_n itself costs",
     "llm_door": "What the LLM door costs a call",
@@ -45,6 +46,8 @@ NOTES = {
     "set of current models with weights that were fitted on the others; the few weights of `auto` were fitted on them.",
     "grpo": "16 of the 32 steps that the command takes an arm, and one seed: differences in accuracy are "
     "noise. Curves: [grpo.png](grpo.png), all numbers in [grpo.csv](grpo.csv).",
+    "reproduce_small": "The run: `python -m recipes.reproduce_small`; its settings and all numbers are in "
+    "[reproduce_small.json](reproduce_small.json), the curves in [reproduce_small.png](reproduce_small.png).",
     "demo": "Candidates stand in the order of a hash, and so do questions where they are a part of a set.",
     "decision": "Rewards are of mini, fitted without the set. `plain vote` takes "
     "the first of tied answers, and its first candidate, so it profits where a set lists strong models "
@@ -147,6 +150,15 @@ def mini(report: dict[str, Any]) -> str:
     )
 
 
+def reproduce_small(report: dict[str, Any]) -> str:
+    """The tables and curves of a run of the recipe, and what it cannot show."""
+    parts = []
+    for one in report["tables"]:
+        parts += [f"**{one['title']}.** {one['note']}", table(one["rows"])]
+    limits = "\n".join(f"- {limit}" for limit in report["limits"])
+    return "\n\n".join([*parts, f"What so small a run cannot show:\n\n{limits}"])
+
+
 def bon(report: dict[str, Any]) -> str:
     """What choosing without a scorer gets, and what each scorer adds to it."""
     runs = [
@@ -181,7 +193,7 @@ def main() -> None:
         note = f"{report['note']}. " if "note" in report else ""
         parts += [f"## {title}", f"`{report['command']}` · {report['machine']} · {report['date']}"]
         parts.append(note + NOTES.get(name, ""))
-        shown = {"mini": mini, "bon": bon}.get(name)
+        shown = {"mini": mini, "bon": bon, "reproduce_small": reproduce_small}.get(name)
         parts.append(shown(report) if shown else table(report["rows"]))
         for title, rows in MORE.get(name, {}).items():
             parts += [f"{title}:", table(report[rows])]

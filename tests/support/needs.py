@@ -22,6 +22,7 @@ FILES = {
     "adapters/test_otel.py": "opentelemetry",
     "adapters/test_pydantic_ai.py": "pydantic_ai",
     "recipes/test_mini.py": "scipy",
+    "recipes/test_reproduce_small.py": "trl",
     "train/pipeline/test_build.py": "pyarrow",
     "train/pipeline/test_estimate.py": "pyarrow",
     "train/pipeline/test_kill.py": "pyarrow",

@@ -10,7 +10,7 @@ from me2sdk.train.data import as_reference, read_records
 from me2sdk.train.grpo.config import WORD_PROBLEMS, GRPOConfig
 from me2sdk.train.grpo.word_problems import make_word_problems
 
-__all__ = ["Row", "held_out_rows", "training_rows"]
+__all__ = ["Row", "held_out_rows", "prompt_row", "training_rows"]
 
 Row = dict[str, Any]
 """``prompt`` (chat messages), ``question`` (text, what the scorer gets) and ``reference``."""
@@ -25,7 +25,7 @@ def training_rows(config: GRPOConfig) -> list[Row]:
     if config.dataset == WORD_PROBLEMS:
         made = config.problems
         problems = make_word_problems(made.count, seed=made.seed, levels=made.levels)
-        return [_row(config, problem.question, problem.reference) for problem in problems]
+        return [prompt_row(config, problem.question, problem.reference) for problem in problems]
     return _file_rows(config, config.dataset)
 
 
@@ -41,7 +41,7 @@ def held_out_rows(config: GRPOConfig) -> list[Row]:
     if source == WORD_PROBLEMS:
         made = config.problems
         problems = make_word_problems(count, seed=made.seed, levels=made.levels, split="eval")
-        return [_row(config, problem.question, problem.reference) for problem in problems]
+        return [prompt_row(config, problem.question, problem.reference) for problem in problems]
     trained = {row["question"] for row in training_rows(config)}
     rows = [row for row in _file_rows(config, source) if row["question"] not in trained]
     if len(rows) < count:
@@ -51,7 +51,8 @@ def held_out_rows(config: GRPOConfig) -> list[Row]:
     return rows[:count]
 
 
-def _row(config: GRPOConfig, question: Question, reference: str) -> Row:
+def prompt_row(config: GRPOConfig, question: Question, reference: str) -> Row:
+    """A row, with the system message and the instruction of the settings in its prompt."""
     messages: list[Message] = (
         [{"role": "user", "content": question}]
         if isinstance(question, str)
@@ -76,7 +77,7 @@ def _file_rows(config: GRPOConfig, path: str) -> list[Row]:
                 f"{place} needs {' or '.join(names)}, and {config.reference_column} with the right answer. It has "
                 f"{', '.join(record) or 'nothing'}. Set prompt_column and reference_column to the file's names."
             )
-        rows.append(_row(config, question, reference))
+        rows.append(prompt_row(config, question, reference))
     if not rows:
         raise ConfigurationError(f"{path} holds no rows.")
     return rows
