@@ -459,7 +459,8 @@ async def test_a_session_may_ask_another_model(tmp_path: Path) -> None:
 async def test_what_is_missing_at_the_deadline_fails_and_the_rest_is_kept(connect: Connect) -> None:
     with OpenAIServer(lambda request: "quick" if request.body["model"] == "quick" else HANG) as server:
         llm = connect(server, ["openai/quick", "openai/a", "openai/b"])
-        items = await collect(llm.asample("x", 3, deadline=0.5))
+        await llm.agenerate("x")  # the first call of all takes longer
+        items = await collect(llm.asample("x", 3, deadline=1.5))
         await asyncio.to_thread(server.wait_for, lambda: server.left == 2)
     assert [type(item) for item in items] == [Generation, Failure, Failure]
     assert {(item.error, item.status, item.model) for item in items[1:]} == {
@@ -470,9 +471,10 @@ async def test_what_is_missing_at_the_deadline_fails_and_the_rest_is_kept(connec
 
 
 async def test_a_single_answer_keeps_to_the_deadline_and_its_call_is_cancelled(connect: Connect) -> None:
-    with OpenAIServer(HANG) as server:
+    with OpenAIServer(lambda request: HANG if request.number else "quick") as server:
         llm = connect(server)
-        (late,) = await collect(llm.asample("x", 1, start=2, deadline=0.5))
+        await llm.agenerate("x")  # the first call of all takes longer
+        (late,) = await collect(llm.asample("x", 1, start=2, deadline=1.5))
         await asyncio.to_thread(server.wait_for, lambda: server.left == 1)
     assert isinstance(late, Failure)
     assert (late.index, late.error, late.status) == (2, "Timeout", 408)
