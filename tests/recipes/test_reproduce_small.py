@@ -25,6 +25,13 @@ from recipes.reproduction.questions import read_rows
 from recipes.reproduction.report import markdown
 from recipes.reproduction.stages import Place, run_stages
 
+# The files of benchmarks/ name each other as programs of one folder do.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import report as benchmark_report
+import reproduce_small as benchmark
+import results
+
 if not hasattr(os, "fork"):
     pytest.skip("needs fork", allow_module_level=True)
 
@@ -192,6 +199,24 @@ def test_the_tables_of_the_paper_come_out_each_figure_with_its_interval(whole: P
     text = (whole / "report.md").read_text()
     assert text == markdown(json.loads((whole / "report.json").read_text())) + "\n"
     assert all(limit in text for limit in report["limits"])
+
+
+def test_results_show_the_tables_of_a_run(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (benchmark, benchmark_report, results):
+        monkeypatch.setattr(module, "HERE", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["reproduce_small.py", str(whole)])
+    benchmark.main()
+    results.main()
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert "## The paper in small, on real data" in page
+    assert "Pairs are constructed. Samplers openai/one and openai/two" in page
+    for table in report_of(whole)["tables"]:
+        assert f"**{table['title']}.** {table['note']}" in page
+    assert "What so small a run cannot show:" in page
+    assert (tmp_path / "reproduce_small.png").read_bytes() == (whole / "curves.png").read_bytes()
+    assert str(whole.parent) not in page + (tmp_path / "reproduce_small.json").read_text()
 
 
 def test_the_mean_of_the_seeds_is_that_of_their_rows(whole: Path) -> None:
