@@ -107,7 +107,7 @@ class ReproduceConfig(Value):
         max_concurrency: calls in flight at most.
         timeout: seconds that one try of a call may take.
         preferences: preference data.
-        reward_model: settings of `RewardModelConfig`; output, data and seed are the recipe's.
+        reward_model: settings of `RewardModelConfig`; output, data, seed and ``merged`` are the recipe's.
         best_of_n: best of n.
         policy: the questions and the start of GRPO.
         grpo: settings of `GRPOConfig`; output, data, reward and seed are the recipe's.

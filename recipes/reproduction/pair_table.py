@@ -8,20 +8,22 @@ from typing import Any
 from me2sdk._sync import run_sync
 from me2sdk.errors import ConfigurationError
 from me2sdk.llm import LLM
-from me2sdk.scorers import open_scorer
-from me2sdk.train import PairJudge, Preference, aevaluate_pairs, read_preferences
+from me2sdk.train import PairJudge, read_preferences
 from me2sdk.train.data import question_key
 from me2sdk.train.evaluate.estimates import estimate
 from me2sdk.train.evaluate.journal import Journal
-from me2sdk.train.evaluate.pairs import PairsReport
-from me2sdk.train.evaluate.scorers import ScoringItem, run_scorer
+from me2sdk.train.evaluate.judges import run_judge
+from me2sdk.train.evaluate.scorers import EvaluationFailure, ScoringItem, run_scorer
 from recipes.reproduction.stages import Place
 
-__all__ = ["measure_pairs"]
+__all__ = ["OURS", "measure_pairs"]
 
 OURS = "our reward model"
 PLAIN, STRUCTURED = "prompt-only judge", "structured judge"
+LENGTH = {"shorter wins": "shortest", "longer wins": "longest"}
 _NO_CALL = ("GenerationError", "BudgetExceeded")
+_TIE = 1e-9
+_Margins = Sequence[float | None]  # how far the better trace is ahead; None where that could not be found out
 
 
 def measure_pairs(place: Place) -> dict[str, Any]:
@@ -35,32 +37,41 @@ def measure_pairs(place: Place) -> dict[str, Any]:
 
 async def _measure(place: Place) -> dict[str, Any]:
     pairs = list(read_preferences(place.pairs("test")))
-    seeds = range(place.config.seeds)
-    scorers = {f"{OURS}, seed {seed}": open_scorer(place.scorer(seed)) for seed in seeds}
-    path = place.output / "pair_table.jsonl"
-    report = await aevaluate_pairs(
-        pairs,
-        {**scorers, "shorter wins": "shortest", "longer wins": "longest"},
-        judges=_judges(place),
-        output=path,
-        on_progress=place.on_progress,
-    )
-    if failed := sum(one.error in _NO_CALL for one in report.failures):
-        raise ConfigurationError(
-            f"{failed} pairs could not be judged: {report.failures[0].message} Run again."
-        )
-    rights = []
-    with Journal(path) as journal:  # holds all rewards now
+    keys = [question_key(pair.question) for pair in pairs]
+    ours = {f"{OURS}, seed {seed}": place.scorer(seed) for seed in range(place.config.seeds)}
+    margins: dict[str, _Margins] = {}
+    bias: dict[str, dict[str, float | None]] = {}
+    failures: list[EvaluationFailure] = []
+    with Journal(place.output / "pair_table.jsonl") as journal:
         items = [ScoringItem(pair.question, (pair.chosen, pair.rejected)) for pair in pairs]
-        for name, scorer in scorers.items():
-            scored = await run_scorer(name, scorer, items, journal)
-            rights.append([_right(item.scores) for item in scored.items])
-    rows = [_row(report, name, len(pairs)) for name in (PLAIN, STRUCTURED)]
-    rows.append(
-        {"way": OURS, **_pooled(rights, pairs), "seeds": [_row(report, name, len(pairs)) for name in scorers]}
-    )
-    rows += [_row(report, name, len(pairs)) for name in ("shorter wins", "longer wins")]
-    return {"pairs": len(pairs), "questions": report.questions, "rows": rows}
+        for name, scorer in {**ours, **LENGTH}.items():
+            run = await run_scorer(name, scorer, items, journal, place.on_progress)
+            margins[name] = [_margin(item.scores) for item in run.items]
+        for name, judge in _judges(place).items():
+            verdicts, failed = await run_judge(name, judge, pairs, journal, place.on_progress)
+            margins[name] = [None if one is None else one.margin for one in verdicts]
+            places = [first for one in verdicts if one is not None for first in one.first]
+            bias[name] = {"first": sum(places) / len(places) if places else None}
+            failures += failed
+    if lost := [one for one in failures if one.error in _NO_CALL]:
+        raise ConfigurationError(
+            f"{len(lost)} pairs could not be judged ({lost[0].message}). Run the same command again."
+        )
+    single = {
+        name: {"way": name, **_measured([one], keys), **bias.get(name, {})} for name, one in margins.items()
+    }
+    together = {"way": OURS, **_measured([margins[name] for name in ours], keys)}
+    others = (PLAIN, STRUCTURED, *LENGTH)
+    return {
+        "pairs": len(pairs),
+        "questions": len(set(keys)),
+        "rows": [
+            *(single[name] for name in (PLAIN, STRUCTURED)),
+            {**together, "seeds": [single[name] for name in ours]},
+            *(single[name] for name in LENGTH),
+        ],
+        "ahead": {name: _ahead([margins[seed] for seed in ours], margins[name], keys) for name in others},
+    }
 
 
 def _judges(place: Place) -> dict[str, PairJudge]:
@@ -80,22 +91,30 @@ def _judges(place: Place) -> dict[str, PairJudge]:
     }
 
 
-def _right(scores: Sequence[float | None]) -> bool:
+def _margin(scores: Sequence[float | None]) -> float | None:
     chosen, rejected = scores
-    return chosen is not None and rejected is not None and chosen > rejected
+    return None if chosen is None or rejected is None else chosen - rejected
 
 
-def _row(report: PairsReport, name: str, pairs: int) -> dict[str, Any]:
-    """A way's counts and accuracy. A pair that could not be judged is not right, as a tie is not."""
-    row = next(row for row in report.rows if (row.scorer, row.by) == (name, "all"))
-    counts = {"right": row.right, "tie": row.tie, "wrong": row.wrong, "failed": row.failed}
-    summary = report.judges.get(name)
-    bias = {} if summary is None else {"consistent": summary.consistent, "first": summary.first}
-    return {"way": name, **counts, "accuracy": row.accuracy and row.accuracy.model_dump(), **bias}
+def _right(margins: _Margins) -> list[float]:
+    """1.0 for each pair that is right; one that could not be judged is not, as a tie is not."""
+    return [float(margin is not None and margin > _TIE) for margin in margins]
 
 
-def _pooled(rights: list[list[bool]], pairs: list[Preference]) -> dict[str, Any]:
-    """Accuracy over all seeds, its interval from resampling questions with the pairs and seeds of each."""
-    keys = [question_key(pair.question) for pair in pairs]
-    values = [float(right) for one in rights for right in one]
-    return {"accuracy": estimate(values, keys * len(rights)).model_dump()}
+def _measured(runs: Sequence[_Margins], keys: list[str]) -> dict[str, Any]:
+    """Counts and accuracy over some runs; the interval is from resampling questions with their pairs and runs."""
+    known = [margin for run in runs for margin in run if margin is not None]
+    right, wrong = sum(margin > _TIE for margin in known), sum(margin < -_TIE for margin in known)
+    return {
+        "right": right,
+        "tie": len(known) - right - wrong,
+        "wrong": wrong,
+        "failed": len(keys) * len(runs) - len(known),
+        "accuracy": estimate([one for run in runs for one in _right(run)], keys * len(runs)).model_dump(),
+    }
+
+
+def _ahead(runs: Sequence[_Margins], other: _Margins, keys: list[str]) -> dict[str, float]:
+    """How much more often some runs are right than another way, paired by pair."""
+    differences = [mine - its for run in runs for mine, its in zip(_right(run), _right(other), strict=True)]
+    return estimate(differences, keys * len(runs)).model_dump()

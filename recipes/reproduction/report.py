@@ -148,27 +148,25 @@ def _pair_table(place: Place) -> dict[str, Any] | None:
     rows = []
     for row in found["rows"]:
         of_seeds = row.get("seeds", [])
-        each = of_seeds or [row]
         rows.append(
             {
                 "way": row["way"],
-                "right/tie/wrong/failed": " · ".join("/".join(str(one[n]) for n in _COUNTS) for one in each),
+                "right/tie/wrong/failed": "/".join(str(row[name]) for name in _COUNTS),
                 "accuracy": _text(row["accuracy"]),
                 **{
                     f"seed {seed}": _text(of_seeds[seed]["accuracy"]) if of_seeds else ""
                     for seed in range(place.config.seeds)
                 },
-                "spread": _spread([one["accuracy"]["mean"] for one in of_seeds if one["accuracy"]])
-                if of_seeds
-                else "",
+                "spread": _spread([one["accuracy"]["mean"] for one in of_seeds]) if of_seeds else "",
+                f"{OURS} ahead by": _text(found["ahead"].get(row["way"])) if not of_seeds else "",
                 "shown first": "" if row.get("first") is None else f"{row['first']:.2f}",
             }
         )
     note = (
         f"The same {found['pairs']} test pairs of {found['questions']} questions for all ways; ties and what could not "
         f"be judged count as wrong. Judges vote {place.config.judge.repeats} times in each order; `shown first`: share "
-        "of their decisions for the trace that stood first, .5 is no bias. "
-        f"`{OURS}`: all seeds together, `spread` between the best and the worst."
+        f"of their votes for the trace that stood first, .5 is no bias. `{OURS}`: all seeds together, `spread` between "
+        "the best and the worst; `ahead by` is paired."
     )
     return {
         "title": f"Which trace of a pair is better (Table 1), {place.config.pairs} pairs",

@@ -21,6 +21,7 @@ def train_reward_models(place: Place) -> dict[str, Any]:
                 "train": [str(place.pairs("train"))],
                 "validation": [str(place.pairs("validation"))],
                 "seed": seed,
+                "merged": bool(place.config.reward_model.get("lora")),
             }
         )
         report = train_reward_model(config, on_progress=place.on_progress)

@@ -46,9 +46,9 @@ class Place:
         return self.output / "reward_model" / f"seed{seed}"
 
     def scorer(self, seed: int) -> str:
-        """What loads the reward model."""
+        """The folder that the reward model is loaded from: a whole one, so that its base is not looked for again."""
         folder = self.reward_model(seed)
-        return str(folder / "merged" if self.config.reward_model.get("merged") else folder)
+        return str(folder / "merged" if self.config.reward_model.get("lora") else folder)
 
     def result(self, stage: str) -> dict[str, Any] | None:
         """What a finished stage left, or None."""

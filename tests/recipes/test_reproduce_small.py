@@ -185,6 +185,7 @@ def test_the_tables_of_the_paper_come_out_each_figure_with_its_interval(whole: P
     interval = re.compile(r"-?\d+\.\d+ \[-?\d+\.\d+, -?\d+\.\d+\]")
     for row in tables["Which trace of a pair is better"]:
         assert interval.fullmatch(row["accuracy"])
+        assert row["way"] == "our reward model" or interval.fullmatch(row["our reward model ahead by"])
     for row in tables["Best of N of openai/one"]:
         assert all(interval.fullmatch(value) for name, value in row.items() if name != "chosen by")
     arms = {row["way"]: row for row in tables["GRPO with gated rewards"]}
@@ -224,6 +225,13 @@ def test_the_mean_of_the_seeds_is_that_of_their_rows(whole: Path) -> None:
     ours = next(row for row in stages["pair_table"]["rows"] if "seeds" in row)
     means = [one["accuracy"]["mean"] for one in ours["seeds"]]
     assert ours["accuracy"]["mean"] == pytest.approx(sum(means) / len(means))
+    for row in stages["pair_table"]["rows"]:
+        assert sum(row[name] for name in ("right", "tie", "wrong", "failed")) == 4 * len(
+            row.get("seeds", "1")
+        )
+        if row is not ours:
+            ahead = stages["pair_table"]["ahead"][row["way"]]["mean"]
+            assert ahead == pytest.approx(ours["accuracy"]["mean"] - row["accuracy"]["mean"])
     for rows in stages["best_of_n"]["models"].values():
         by = {row["method"]: row for row in rows}
         for name in ("2", "4"):

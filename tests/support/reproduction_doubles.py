@@ -54,6 +54,8 @@ def tiny_config(url: str, folder: Path, **changes: Any) -> ReproduceConfig:
         "preferences": {"questions": 24, "samples": 2, "validation": 0.2, "test": 0.3, "measured": 4},
         "reward_model": {
             "base": str(tiny_reward_model(folder / "base")),
+            "base_name": "nobody/has-this",
+            "lora": {"r": 4, "alpha": 8},
             "max_steps": 3,
             "learning_rate": 1e-3,
             "dtype": "float32",
