@@ -29,7 +29,10 @@ def settings(defaults: AnswerSettings, headers: Headers, body: ChatBody | Rerank
     Raises:
         ApiError: a header is wrong.
     """
-    told = parse(ChoiceHeaders, dict(headers))
+    return _settings(defaults, parse(ChoiceHeaders, dict(headers)), body)
+
+
+def _settings(defaults: AnswerSettings, told: ChoiceHeaders, body: ChatBody | RerankBody) -> dict[str, Any]:
     found = {}
     for name in ("select", "answer", "min_confidence"):
         said = (getattr(body, name), getattr(told, name), getattr(defaults, name))
@@ -55,7 +58,7 @@ def selection(core: Core, headers: Headers, body: ChatBody, *, n: int, model: Se
     found = {
         "n": n,
         "scorer": core.chosen(body.scorer, headers, model.scorer),
-        **settings(model.settings, headers, body),
+        **_settings(model.settings, told, body),
         "escalate": _stronger(core, body.escalate, model),
         "deadline": body.deadline,
     }

@@ -76,15 +76,20 @@ class Metrics:
             "failed": sum(failure.stage in ("generate", "read") for failure in result.failures),
         }
         for outcome, count in outcomes.items():
-            self._candidates[outcome].inc(count)
+            if count:
+                self._candidates[outcome].inc(count)
 
     def count_usage(self, usage: Usage) -> None:
         """Count the calls, tokens and cost of a request."""
-        self._calls["upstream"].inc(usage.calls)
-        self._calls["cache"].inc(usage.cached_calls)
-        self._tokens["prompt"].inc(usage.prompt_tokens or 0)
-        self._tokens["completion"].inc(usage.completion_tokens or 0)
-        self._cost.inc(usage.cost or 0.0)
+        for counter, amount in (
+            (self._calls["upstream"], usage.calls),
+            (self._calls["cache"], usage.cached_calls),
+            (self._tokens["prompt"], usage.prompt_tokens),
+            (self._tokens["completion"], usage.completion_tokens),
+            (self._cost, usage.cost),
+        ):
+            if amount:
+                counter.inc(amount)
         if usage.cost is None or usage.total_tokens is None:
             self._unpriced.inc()
 

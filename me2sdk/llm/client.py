@@ -408,7 +408,8 @@ class LLM:
 
     def _count(self, name: str, usage: Usage) -> None:
         with self._lock:
-            self._usage[name] = self._usage.get(name, Usage()) + usage
+            known = self._usage.get(name)
+            self._usage[name] = usage if known is None else known + usage
         if self._parent is not None:
             self._parent._count(name, usage)
 
