@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
-import itertools
 import math
 import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from me2sdk.errors import ME2Error
 
@@ -115,17 +116,14 @@ class Attempts:
         Args:
             attempt: a coroutine function that makes one attempt, inside `timed`.
         """
-        for number in itertools.count():
-            try:
-                return await attempt()
-            except Exception as error:
-                pause = _pause(error, number)
-                over = number >= self._max_retries or self.seconds + pause >= self._total_timeout
-                if over or not is_transient(error) or self._is_final(error):
-                    raise
-            self.seconds += pause
-            await self._sleep(pause)
-        raise AssertionError  # the loop has no end of its own
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(lambda error: is_transient(error) and not self._is_final(error)),
+            wait=self._wait,
+            stop=self._is_over,
+            sleep=self._pause,
+            reraise=True,
+        )
+        return await retrying(attempt)
 
     @contextlib.contextmanager
     def timed(self, seconds: float) -> Iterator[float]:
@@ -143,11 +141,20 @@ class Attempts:
         finally:
             self.seconds += time.monotonic() - started
 
+    def _wait(self, state: RetryCallState) -> float:
+        backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (state.attempt_number - 1))
+        error = state.outcome.exception() if state.outcome else None
+        asked = retry_after(error) if error else None
+        # The jitter keeps callers that were refused at the same time from coming back at the same time.
+        jitter = random.uniform(0.0, backoff / 2)
+        return (asked if asked is not None else backoff / 2) + jitter
 
-def _pause(error: Exception, number: int) -> float:
-    """Seconds to wait after an attempt that failed; the first one has the number 0."""
-    backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**number)
-    asked = retry_after(error)
-    # The jitter keeps callers that were refused at the same time from coming back at the same time.
-    jitter = random.uniform(0.0, backoff / 2)
-    return (asked if asked is not None else backoff / 2) + jitter
+    def _is_over(self, state: RetryCallState) -> bool:
+        return (
+            state.attempt_number > self._max_retries
+            or self.seconds + state.upcoming_sleep >= self._total_timeout
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        self.seconds += seconds
+        await self._sleep(seconds)
