@@ -50,8 +50,8 @@ SETTINGS: dict[str, Any] = {
     "seed": 15,
 }
 SERVER = (
-    "llama.cpp for 71 of the questions and cpu_server.py for the others, both with top_k 40, top_p 0.95 and min_p 0.05; "
-    "log-probabilities are those before sampling"
+    "llama.cpp for 71 of the questions and cpu_server.py for the others, both with top_k 40, top_p 0.95 and min_p "
+    "0.05; log-probabilities are those before sampling"
 )
 MEASURES: tuple[ConfidenceMeasure, ...] = get_args(ConfidenceMeasure)
 

@@ -25,7 +25,7 @@ from me2sdk.train import LoraConfig, RewardModelConfig, train_reward_model
 from me2sdk.train.data import Preference, question_key, write_preferences
 from recipes.mini_among import without_each
 
-MOST = 150  # questions of a set that is trained on
+MOST = 80  # questions of a set that is trained on; of damaged solutions as many again are held out
 BLOCKS, LOWEST = 16, 6  # of the base; adapters from this one on
 
 
@@ -39,7 +39,7 @@ def split(data: Path) -> tuple[list[ProbePair], list[ProbePair]]:
         if source in ONE_MODEL or (source in QUALITY and pair.unseen)
     ]
     keys = {question_key(pair.question) for pair in judged}
-    counts = {source: 0 if source in ONE_MODEL else max(MOST, count) for source, count in COUNTS.items()}
+    counts = {source: 0 if source in ONE_MODEL else MOST * (1 + (source in QUALITY)) for source in COUNTS}
     trained = [
         pairs[0]
         for questions in read_pairs(data, counts).values()

@@ -47,9 +47,10 @@ _DECISION_MARKED = """Then end with one line, exactly one of these three:
 Begin with the paragraph."""
 _DECISION_JSON = """Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it
 "decision" is "Trace 1", "Trace 2" or "Tie"."""
-_GRADE_MARKED = f"""Then end with one line: <|decision|> and after it the grade, a whole number from 0 to {HIGHEST}."""
-_GRADE_JSON = f"""Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it "grade" is
-the grade, a whole number from 0 to {HIGHEST}."""
+_GRADE_MARKED = f"""Then end with one line: <|decision|> and after it the grade,
+a whole number from 0 to {HIGHEST}."""
+_GRADE_JSON = f"""Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it "grade"
+is the grade, a whole number from 0 to {HIGHEST}."""
 _ORDER_MARKED = """Then end with one line: <|decision|> and after it the numbers of all {count} traces, the best first,
 with > between two traces, or = where neither is better in any way that matters."""
 _ORDER_JSON = """Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it "order"
@@ -79,7 +80,9 @@ def grade_form(*, as_json: bool) -> str:
 def grade_again(*, as_json: bool) -> str:
     """The same in a few words, for asking again."""
     if as_json:
-        return f'one JSON object with an "assessment", then a "grade" that is a whole number from 0 to {HIGHEST}'
+        return (
+            f'one JSON object with an "assessment", then a "grade" that is a whole number from 0 to {HIGHEST}'
+        )
     return f"one short paragraph, then one line with <|decision|> and a whole number from 0 to {HIGHEST}"
 
 
