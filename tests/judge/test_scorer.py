@@ -156,7 +156,9 @@ def test_a_grade_in_json_has_probabilities_too() -> None:
     before = token('{"assessment": "So.", "grade":')
     grade = token(" 8", (" 8", 0.75), (" 4", 0.25))
     assert expected_grade(response(before, grade, token("}")), 8) == pytest.approx(7)
-    assert expected_grade(response(before, grade, token('}\n```'), token("<|im_end|>")), 8) == pytest.approx(7)
+    assert expected_grade(response(before, grade, token("}\n```"), token("<|im_end|>")), 8) == pytest.approx(
+        7
+    )
     assert expected_grade(response(before, grade, token(', "more": 1}')), 8) is None
 
 
