@@ -116,6 +116,18 @@ class Attempts:
         Args:
             attempt: a coroutine function that makes one attempt, inside `timed`.
         """
+        failed: list[Exception] = []
+        try:
+            return await attempt()
+        except Exception as error:
+            failed.append(error)
+
+        # Most calls never get here: a tenth of what me2sdk itself does for a call would go into setting this up.
+        async def first_or_next() -> T:
+            if failed:
+                raise failed.pop()
+            return await attempt()
+
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: is_transient(error) and not self._is_final(error)),
             wait=self._wait,
@@ -123,7 +135,7 @@ class Attempts:
             sleep=self._pause,
             reraise=True,
         )
-        return await retrying(attempt)
+        return await retrying(first_or_next)
 
     @contextlib.contextmanager
     def timed(self, seconds: float) -> Iterator[float]:
