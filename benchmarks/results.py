@@ -55,7 +55,8 @@ NOTES = {
     "first. Confidence is that of models that did not see the set.",
     "best_of_n": "`own` is what stands above bare LiteLLM calls in the same round, candidates scored included.",
     "server": "Both servers hand requests to LiteLLM under the same uvicorn; with n=8, one request of ours stands "
-    "beside eight plain ones sent together. The ratio is the median of the rounds' ratios.",
+    "beside eight plain ones sent together. The ratio is the median of the rounds' ratios. Processor time is that of "
+    "the server's process. The machine did other work meanwhile.",
     "peers": "Share of questions answered right, in %, with 95% intervals over questions. All ways get the same eight "
     "recorded candidates of a question from the same local server, and mini, where it is used, was fitted "
     "without the set. `a pattern` is a regular expression that fits how most answers of the set are written; "

@@ -1,10 +1,12 @@
 """What ``me2 serve`` adds to a proxy that hands requests to LiteLLM, and whether its memory stays flat.
 
-    python benchmarks/server.py [--calls 100] [--repeats 7] [--requests 2000]
+    python benchmarks/server.py [--calls 40] [--repeats 21] [--requests 2000]
 
 An upstream that answers at once, ``me2 serve``, and the plainest proxy there is (a Starlette app that awaits
 ``litellm.acompletion`` and returns its ``model_dump()``), each in a process of its own. Both servers run under
-uvicorn with the same settings and are asked in turn by the same client, so that a ratio compares like with like.
+uvicorn with the same settings and are asked in turn by the same client, so that a ratio compares like with like. The
+time that a request takes is that of client, server and upstream on the same processors; the processor time is that of
+the server's process alone, and hardly changes with what else the machine does.
 """
 
 from __future__ import annotations
@@ -106,7 +108,15 @@ async def milliseconds(calls: int, width: int, ask: Callable[[], Awaitable[Any]]
     return (time.perf_counter() - started) * 1000 / calls
 
 
-async def compare(plain: str, me2: str, calls: int, repeats: int) -> list[dict[str, Any]]:
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has used so far."""
+    used = psutil.Process(pid).cpu_times()
+    return used.user + used.system
+
+
+async def compare(
+    plain: str, me2: str, pids: dict[str, int], calls: int, repeats: int
+) -> list[dict[str, Any]]:
     async with httpx.AsyncClient(timeout=120, limits=httpx.Limits(max_connections=None)) as client:
 
         async def post(url: str, **fields: Any) -> None:
@@ -127,11 +137,14 @@ async def compare(plain: str, me2: str, calls: int, repeats: int) -> list[dict[s
         ):
             count = calls if ways is one else max(10, calls // WIDTH)
             times: dict[str, list[float]] = {name: [] for name in ways}
+            used = dict.fromkeys(ways, 0.0)
             for repeat in range(repeats + 1):
                 for name in list(ways) if repeat % 2 else reversed(list(ways)):
+                    before = processor_seconds(pids[name])
                     taken = await milliseconds(count, at_once, ways[name])
                     if repeat:  # the first round warms up
                         times[name].append(taken)
+                        used[name] += (processor_seconds(pids[name]) - before) * 1000 / (count * repeats)
             ratios = [ours / base for ours, base in zip(times["me2"], times["plain"], strict=True)]
             rows.append(
                 {
@@ -142,6 +155,9 @@ async def compare(plain: str, me2: str, calls: int, repeats: int) -> list[dict[s
                     "ratio": round(statistics.median(ratios), 2),
                     "lowest": round(min(ratios), 2),
                     "highest": round(max(ratios), 2),
+                    "plain, processor ms": round(used["plain"], 2),
+                    "me2 serve, processor ms": round(used["me2"], 2),
+                    "ratio of these": round(used["me2"] / used["plain"], 2),
                 }
             )
         return rows
@@ -171,8 +187,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--calls", type=int, default=100, help="calls a repeat (default: 100)")
-    parser.add_argument("--repeats", type=int, default=7, help="repeats (default: 7)")
+    parser.add_argument("--calls", type=int, default=40, help="calls a repeat (default: 40)")
+    parser.add_argument("--repeats", type=int, default=21, help="repeats (default: 21)")
     parser.add_argument("--requests", type=int, default=2000, help="requests over which memory is watched")
     parser.add_argument("--role", help=argparse.SUPPRESS)
     parser.add_argument("--upstream", help=argparse.SUPPRESS)
@@ -183,9 +199,10 @@ def main() -> None:
         return
     with process("upstream") as (upstream, _):
         where = ("--upstream", upstream)
-        with process("me2", *where) as (me2, pid), process("plain", *where) as (plain, _):
+        with process("me2", *where) as (me2, pid), process("plain", *where) as (plain, plain_pid):
             grown = asyncio.run(memory(me2, pid, options.requests))
-            rows = asyncio.run(compare(plain, me2, options.calls, options.repeats))
+            pids = {"me2": pid, "plain": plain_pid}
+            rows = asyncio.run(compare(plain, me2, pids, options.calls, options.repeats))
     note = f"an instant upstream, median of {options.repeats} rounds"
     save("server", rows, note, memory=grown)
     print("memory:", grown)
