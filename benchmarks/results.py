@@ -77,8 +77,8 @@ NOTES = {
     "real_models": "Two traces of one small model: a first run that shows that the measuring works, and no more.",
     "confidence": "The first 152 of 160 drawn questions that were finished. mini was fitted on damaged human "
     "solutions of most of these questions, not on any sample.",
-    "probes": "256 texts that all bases have read, some 130 pairs a fit: a first look. With 448 texts, within one model: "
-    "SmolLM2-135M 52.8 [41.5, 63.8], Qwen2.5-Coder-0.5B 61.4 [50.0, 73.1], mini 80.3 [67.7, 92.3].",
+    "probes": "256 texts that all bases have read, some 130 pairs a fit: a first look. With 448 texts, within one "
+    "model: SmolLM2-135M 52.8 [41.5, 63.8], Qwen2.5-Coder-0.5B 61.4 [50.0, 73.1], mini 80.3 [67.7, 92.3].",
     "tuned": "It is not shipped: it would have to beat mini by 3 points within one model.",
     "structure": "A figure above .5 says that right traces have less of the measure.",
     "dag_cost": "Tokens are estimated at 4 characters. The server always gives a usable answer; a real model adds "
