@@ -20,7 +20,7 @@ from me2sdk import (
     verify_answer,
 )
 from me2sdk._choices import Dimension
-from me2sdk.annotate import Annotation
+from me2sdk.annotate import Annotation, prompt_name
 from me2sdk.dag import AttachmentPool, DAGNode
 from me2sdk.schema import Step
 from me2sdk.testing import FakeModel
@@ -59,7 +59,7 @@ def test_it_annotates_by_the_local_rules(window: int) -> None:
     local = parse_dag(STEPS)
     assert [(n.action, n.parents) for n in dag.nodes] == [(n.action, n.parents) for n in local.nodes]
     assert "backtrack" in {node.action for node in dag.nodes}
-    assert (dag.errors, dag.annotator) == ((), f"fake ({'annotate' if window == 1 else 'annotate_window'} 2)")
+    assert (dag.errors, dag.annotator) == ((), f"fake ({prompt_name(window)})")
     assert kinds(model) == (["annotate"] * 2 if window == 1 else ["annotate_window"])
 
 
