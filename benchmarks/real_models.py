@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL")
     parser.add_argument("--api-base", help="address of a server that speaks OpenAI's protocol")
     parser.add_argument("--name", help="what to call the model in the report")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, help="folder that holds modern/")
     parser.add_argument("--answers", type=Path, required=True)
     parser.add_argument("--traces", type=int, default=12)
     parser.add_argument("--pairs", type=int, default=40)
@@ -116,6 +116,8 @@ def main() -> None:
     parser.add_argument("--forms", default="markers,json")
     parser.add_argument("--at-once", type=int, default=1)
     options = parser.parse_args()
+    if options.models and options.data is None:
+        parser.error("a model needs --data")
     with Answers(options.answers) as answers:
         for model in options.models:
             asyncio.run(ask(options, model, answers))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from me2sdk.annotate.answers import own_words, read_annotation, read_window
 from me2sdk.dag import AttachmentPool
 from me2sdk.judge.decisions import read_decision
-from me2sdk.judge.grading import read_grade, read_order
+from me2sdk.judge.reading import read_grade, read_order
 from me2sdk.judge.summaries import read_summaries
 from me2sdk.prompts import FilledPrompt, read_filled
 from me2sdk.verify.model_verifier import read_yes_or_no

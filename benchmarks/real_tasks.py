@@ -117,8 +117,8 @@ def tasks_of(traces: int, pairs: int, forms: Sequence[str]) -> Iterator[Task]:
         if item < traces:
             yield from (Task("annotate", form, item) for form in forms)
         if item < pairs:
-            yield from (Task(kind, form, item) for kind in ("judge", "list") for form in forms)
-            yield from (Task(kind, "markers", item) for kind in ("points", "verify"))
+            yield from (Task(kind, form, item) for kind in ("judge", "list", "points") for form in forms)
+            yield Task("verify", "markers", item)
         if item < traces:
             yield from (Task("annotate", form, item, window) for window in (4, 8) for form in forms)
 

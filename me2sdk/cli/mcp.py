@@ -7,15 +7,18 @@ from typing import Annotated
 import typer
 
 from me2sdk.cli.options import (
-    SCORER_NAMES,
+    AbstainBelow,
     Answer,
     ApiBase,
     BudgetTokens,
     BudgetUsd,
     Cache,
     MaxConcurrency,
+    OfferedModels,
+    OfferedScorers,
     Quantization,
     Select,
+    StopSampling,
     first_error,
     named,
     read_stop,
@@ -30,37 +33,18 @@ def mcp(
             help="LiteLLM model that tools may ask. Without any, only tools that need none are offered."
         ),
     ] = None,
-    models: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model", help="NAME=LITELLM_MODEL offers a model under a name; several times for more."
-        ),
-    ] = None,
+    models: OfferedModels = None,
     judge: Annotated[
         str | None, typer.Option(metavar="NAME", help="Model that judges pairs; the first one by default.")
     ] = None,
-    scorer: Annotated[
-        list[str] | None,
-        typer.Option(
-            help='Scorer that calls may choose, "mini" by default; the first is their default. Several times for '
-            f"more. {SCORER_NAMES}; NAME=… gives it another name."
-        ),
-    ] = None,
+    scorer: OfferedScorers = None,
     quantization: Quantization = None,
     n: Annotated[int, typer.Option("-n", "--n", help="Candidates to sample, if a call does not say.")] = 8,
     max_n: Annotated[int, typer.Option(help="Most candidates that a call may ask for.")] = 32,
     select: Select = "auto",
     answer: Answer = "auto",
-    stop: Annotated[
-        str | None,
-        typer.Option(help="Stop before all are sampled: at a chance such as 0.95, or sure, as in me2 ask."),
-    ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            help="Say that a result abstains below this chance of being right; above 0 and at most 1."
-        ),
-    ] = None,
+    stop: StopSampling = None,
+    min_confidence: AbstainBelow = None,
     repeats: Annotated[
         int, typer.Option(help="Judgements in each order, and most that a call may ask for.")
     ] = 3,

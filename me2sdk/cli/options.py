@@ -82,6 +82,31 @@ MinConfidence = Annotated[
     typer.Option(help="Abstain, with exit code 4, below this chance of being right; above 0 and at most 1."),
 ]
 
+# Servers, where a request may say it instead.
+OfferedModels = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="NAME=LITELLM_MODEL offers a model under a name; several times for more."),
+]
+OfferedScorers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scorer",
+        help='Scorer that requests may choose, "mini" by default; the first is their default. Several times for '
+        f"more. {SCORER_NAMES}; NAME=… gives it another name.",
+    ),
+]
+StopSampling = Annotated[
+    str | None,
+    typer.Option(
+        help="Stop before all are sampled: at this chance that the leading answer would still lead at the end, "
+        "such as 0.95, or sure where nothing can change it."
+    ),
+]
+AbstainBelow = Annotated[
+    float | None,
+    typer.Option(help="Say that an answer abstains below this chance of being right; above 0 and at most 1."),
+]
+
 
 def read_stop(given: str | None) -> float | Literal["sure"] | None:
     """What ``--stop`` says.

@@ -10,14 +10,17 @@ import typer
 
 from me2sdk.cli.io import note
 from me2sdk.cli.options import (
-    SCORER_NAMES,
+    AbstainBelow,
     Answer,
     ApiBase,
     BudgetTokens,
     BudgetUsd,
     Cache,
+    OfferedModels,
+    OfferedScorers,
     Quantization,
     Select,
+    StopSampling,
     first_error,
     named,
     read_stop,
@@ -59,12 +62,7 @@ def serve(
         str | None,
         typer.Argument(help="LiteLLM model to serve under its own name. Without any, only scoring."),
     ] = None,
-    models: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model", help="NAME=LITELLM_MODEL serves a model under a name; several times for more."
-        ),
-    ] = None,
+    models: OfferedModels = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -72,31 +70,14 @@ def serve(
             dir_okay=False,
         ),
     ] = None,
-    scorer: Annotated[
-        list[str] | None,
-        typer.Option(
-            help='Scorer that requests may choose, "mini" by default; the first is their default. Several times for '
-            f"more. {SCORER_NAMES}; NAME=… gives it another name."
-        ),
-    ] = None,
+    scorer: OfferedScorers = None,
     quantization: Quantization = None,
     n: Annotated[int, typer.Option("-n", "--n", help="Candidates per request, if it does not say.")] = 8,
     max_n: Annotated[int, typer.Option(help="Most candidates a request may ask for.")] = 64,
     select: Select = "auto",
     answer: Answer = "auto",
-    stop: Annotated[
-        str | None,
-        typer.Option(
-            help="Stop before all are sampled: at this chance that the leading answer would still lead at the end, "
-            "such as 0.95, or sure where nothing can change it."
-        ),
-    ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            help="Say that a response abstains below this chance of being right; above 0 and at most 1."
-        ),
-    ] = None,
+    stop: StopSampling = None,
+    min_confidence: AbstainBelow = None,
     escalate: Annotated[
         str | None,
         typer.Option(

@@ -144,8 +144,10 @@ async def load_scorer(scorer: str | Scorer | None) -> Scorer | None:
     Raises:
         ConfigurationError: there is no such scorer, or it cannot be loaded.
     """
-    if scorer is None or isinstance(scorer, str) or callable(getattr(scorer, "load", None)):
-        return None if scorer is None else await asyncio.to_thread(_load, scorer)
+    if scorer is None:
+        return None
+    if isinstance(scorer, str) or callable(getattr(scorer, "load", None)):
+        return await asyncio.to_thread(_load, scorer)
     return open_scorer(scorer)
 
 

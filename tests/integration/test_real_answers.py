@@ -14,7 +14,7 @@ import pytest
 
 from me2sdk.annotate.answers import own_words, read_annotation, read_window
 from me2sdk.judge.decisions import read_decision
-from me2sdk.judge.grading import read_grade, read_order
+from me2sdk.judge.reading import read_grade, read_order
 from me2sdk.judge.summaries import read_summaries
 from me2sdk.verify.model_verifier import read_yes_or_no
 

@@ -14,7 +14,7 @@ from me2sdk.judge.forms import (
     order_again,
     order_form,
 )
-from me2sdk.judge.grading import read_grade, read_order
+from me2sdk.judge.reading import read_grade, read_order
 
 
 def test_the_reason_comes_before_the_decision() -> None:

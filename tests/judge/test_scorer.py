@@ -26,15 +26,9 @@ from me2sdk import (
     best_of_n,
     rerank,
 )
-from me2sdk.judge.grading import (
-    expected_grade,
-    grade_prompt,
-    order_prompt,
-    read_criteria,
-    read_grade,
-    read_order,
-)
+from me2sdk.judge.grading import grade_prompt, order_prompt, read_criteria
 from me2sdk.judge.listing import knock_out, mean_shares, shown_orders
+from me2sdk.judge.reading import expected_grade, read_grade, read_order
 from me2sdk.judge.scorer import PartlyJudged
 from me2sdk.prompts import read_filled
 from me2sdk.scorers import is_joint, score_each
