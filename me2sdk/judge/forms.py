@@ -28,8 +28,11 @@ DECISION_SCHEMA: dict[str, Any] = schema_params(
 )
 """The parameter of a call that holds a judge to a decision on two traces."""
 
-# Without bounds, which not every provider takes; a grade beyond them cannot be read.
-GRADE_SCHEMA: dict[str, Any] = schema_params("grade", {**_REASON, "grade": {"type": "integer"}})
+# As text, since not every provider takes bounds of a number, and without them small models write the answer there.
+_GRADES = [str(grade) for grade in range(HIGHEST + 1)]
+GRADE_SCHEMA: dict[str, Any] = schema_params(
+    "grade", {**_REASON, "grade": {"type": "string", "enum": _GRADES}}
+)
 """The parameter of a call that holds a judge to the grade of one trace."""
 
 # A list of lists: traces that stand together are equally good.

@@ -27,6 +27,9 @@ def test_the_reason_comes_before_the_decision() -> None:
 def test_a_copy_of_the_form_is_no_decision(as_json: bool) -> None:
     for words in (decision_form(as_json=as_json), decision_again(as_json=as_json)):
         assert read_decision({"role": "assistant", "content": words}).choice is None
+    schema = GRADE_SCHEMA["response_format"]["json_schema"]["schema"]
+    for grade in schema["properties"]["grade"]["enum"]:
+        assert read_grade(f'{{"assessment": "So.", "grade": "{grade}"}}') == int(grade)
     for words in (grade_form(as_json=as_json), grade_again(as_json=as_json)):
         assert "from 0 to 10" in words
         assert read_grade(words) is None

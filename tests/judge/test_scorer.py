@@ -154,6 +154,8 @@ def test_a_grade_in_json_has_probabilities_too() -> None:
         7
     )
     assert expected_grade(response(before, grade, token(', "more": 1}')), 8) is None
+    quoted = token("8", ("8", 0.75), ("4", 0.25))
+    assert expected_grade(response(before, token(' "'), quoted, token('"}')), 8) == pytest.approx(7)
 
 
 def test_ten_may_be_one_token_or_two() -> None:
