@@ -62,7 +62,9 @@ def show(chromium: Any, address: str) -> Callable[[str], Page]:
         chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
         chromium.get_log("browser")
         chromium.get(address + path)
-        return Page(chromium)
+        page = Page(chromium)
+        page.wait_for_end()
+        return page
 
     return open_page
 

@@ -26,6 +26,16 @@ class Page:
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
 
+    def wait_for_end(self) -> None:
+        """Wait until the page's last element is there; a busy machine hands a page over before that."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        WebDriverWait(self.driver, 60).until(
+            lambda _: self.run(
+                "return document.readyState === 'complete' && !!document.querySelector('footer')"
+            )
+        )
+
     def press(self, key: str) -> None:
         self.driver.switch_to.active_element.send_keys(key)
 
