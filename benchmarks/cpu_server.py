@@ -37,7 +37,6 @@ from transformers.masking_utils import sdpa_mask
 _KEPT = 24  # prompts whose states are kept
 _ROOM = 128  # tokens that a cache grows by
 _FEWEST = 32  # tokens in common that are worth a copy
-_FEW_ROWS = 64  # up to which weights in oneDNN's own order multiply faster
 _DEFAULTS = {"temperature": 1.0, "top_k": 40, "top_p": 0.95, "min_p": 0.05}
 States = list[tuple[torch.Tensor, torch.Tensor]]
 
@@ -73,20 +72,16 @@ def new_cache() -> Cache:
 
 
 class QuickLinear(torch.nn.Module):
-    """A linear layer that keeps its weights in oneDNN's order too, so that single tokens need not reorder them."""
+    """A linear layer whose weights are in oneDNN's own order, so that they are not reordered for each token."""
 
     def __init__(self, layer: torch.nn.Linear) -> None:
         super().__init__()
-        self.weight, self.bias = layer.weight, layer.bias
+        self.bias = layer.bias
         self._packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), 16)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """What the layer would return."""
-        if states.numel() > _FEW_ROWS * states.shape[-1]:
-            return torch.nn.functional.linear(states, self.weight, self.bias)
-        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            states, self._packed, self.bias, "none", [], ""
-        )
+        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self._packed, self.bias, "none", [], "")
         return out
 
 

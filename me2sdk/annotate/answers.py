@@ -147,4 +147,6 @@ def _explanation(text: str) -> str | None:
     """The lines before the action, without code fences, on one line; of long ones the end."""
     lines = (line.strip(" \t*_#>") for line in text.splitlines() if not line.lstrip().startswith("```"))
     joined = " ".join(line for line in lines if line)
-    return (joined if len(joined) <= _MAX_LENGTH else "…" + joined[-_MAX_LENGTH:]) or None
+    if not re.search(r"\w", joined):  # dots in place of words, as the form shows them
+        return None
+    return joined if len(joined) <= _MAX_LENGTH else "…" + joined[-_MAX_LENGTH:]

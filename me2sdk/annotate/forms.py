@@ -50,7 +50,7 @@ _ONE_MARKED = Form(
     """Answer with one or two lines of explanation, then with a line that holds <|action|> and one of the three words,
 as in <|action|>continue, and no more than one such line. Behind backtrack and merge one more line follows, which holds
 <|previous|> and the ids of the steps, as in <|previous|>3 or <|previous|>3,5.""",
-    "Answer with one line of explanation, then <|action|> and the word.",
+    "Answer in this form, with your words in place of the dots:\n\n…\n<|action|>…",
     "it held no line <|action|>continue, <|action|>backtrack or <|action|>merge",
 )
 _ONE_JSON = Form(
@@ -64,19 +64,12 @@ ids:
     "Answer with the JSON object.",
     'it held no JSON object with an "action" that is continue, backtrack or merge',
 )
-# Of several steps only a continue is shown, and that of the first one: small models copy examples, and whoever copies
-# this one has said nothing about the others.
+# The lines to fill in hold no action: small models copy examples, and whoever copied one would have said nothing.
 _WINDOW_MARKED = Form(
-    """Answer for each new step, in order: its id, one line of explanation, and a line that holds <|action|> and one of
-the three words, in this form:
-
-<|step|>{first}
-…
-<|action|>continue
-
-Behind backtrack and merge one more line follows, which holds <|previous|> and the ids of the steps, as in <|previous|>3
-or <|previous|>3,5.""",
-    "Begin with <|step|>{first}, and end with the action of step {last}.",
+    """Answer with a line for each new step, in order: <|step|> and the id of the step, a few words of explanation, and
+<|action|> with one of the three words. Behind backtrack and merge, <|previous|> and the ids of the steps follow on the
+line, as in <|previous|>3 or <|previous|>3,5.""",
+    "Answer with {count} lines in this form, with your words in place of the dots:\n\n{lines}",
     _ONE_MARKED.missing,
 )
 _WINDOW_JSON = Form(
@@ -96,8 +89,9 @@ def annotation_form(steps: Sequence[int], *, as_json: bool) -> Form:
     if len(steps) == 1:
         return _ONE_JSON if as_json else _ONE_MARKED
     words, last, missing = _WINDOW_JSON if as_json else _WINDOW_MARKED
-    ids = {"first": min(steps), "last": max(steps)}
-    return Form(words.format(**ids), last.format(**ids), missing)
+    lines = "\n".join(f"<|step|>{step} … <|action|>…" for step in steps)
+    values = {"first": min(steps), "last": max(steps), "count": len(steps), "lines": lines}
+    return Form(words.format(**values), last.format(**values), missing)
 
 
 def annotation_schema(steps: int) -> dict[str, object]:

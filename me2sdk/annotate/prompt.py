@@ -65,19 +65,15 @@ def build_prompt(
     }
     if len(new) > 1:
         steps = ", ".join(map(str, new))
-        choices = f"Now answer for the steps {steps}. {form.last}"
+        choices = f"Say where the steps {steps} are attached.\n\n{form.last}"
         return prompts.load("annotate_window").fill(
             **values, steps=part("new steps", list(new)), choices=choices
         )
-    note = (
-        f"\n\nAn earlier answer could not be used: {failed}. Answer again, in the given form."
-        if failed
-        else ""
-    )
+    note = f"An earlier answer could not be used: {failed}.\n\n" if failed else ""
     return prompts.load("annotate").fill(
         **values,
         step=part("new step", list(new)),
-        choices=f"{_choices(next(iter(new)), pool)} {form.last}",
+        choices=f"{_choices(next(iter(new)), pool)}\n\n{form.last}",
         note=note,
     )
 

@@ -50,12 +50,13 @@ _DECISION_MARKED = """Then end with one line, exactly one of these three:
 Begin with the paragraph."""
 _DECISION_JSON = """Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it
 "decision" is "Trace 1", "Trace 2" or "Tie"."""
-_GRADE_MARKED = f"""Then end with one line: <|decision|> and after it the grade,
-a whole number from 0 to {HIGHEST}."""
+_GRADE_MARKED = f"""Then write one line with <|decision|> and the grade, a whole number from 0 to {HIGHEST}, as in
+<|decision|>4 or <|decision|>7. Begin with the paragraph."""
 _GRADE_JSON = f"""Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it "grade"
 is the grade, a whole number from 0 to {HIGHEST}."""
-_ORDER_MARKED = """Then end with one line: <|decision|> and after it the numbers of all {count} traces, the best first,
-with > between two traces, or = where neither is better in any way that matters."""
+_ORDER_MARKED = """Then write one line with <|decision|> and the numbers of all {count} traces, the best first, as in
+<|decision|>{one} or <|decision|>{other}; = stands between two of which neither is better in any way that matters,
+as in <|decision|>{tied}. Begin with the paragraph."""
 _ORDER_JSON = """Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it "order"
 is a list of lists that holds the numbers of all {count} traces, the best first. Traces of which neither is better
 in any way that matters stand in one list, as in {example}."""
@@ -86,22 +87,29 @@ def grade_again(*, as_json: bool) -> str:
         return (
             f'one JSON object with an "assessment", then a "grade" that is a whole number from 0 to {HIGHEST}'
         )
-    return f"one short paragraph, then one line with <|decision|> and a whole number from 0 to {HIGHEST}"
+    return f"only the line that is missing, <|decision|> and a whole number from 0 to {HIGHEST}"
 
 
 def order_form(count: int, *, as_json: bool) -> str:
     """How a prompt asks for the order of some traces."""
     form = _ORDER_JSON if as_json else _ORDER_MARKED
-    return form.format(count=count, example=_example(count))
+    numbers = [str(number) for number in range(1, count + 1)]
+    return form.format(
+        count=count,
+        example=_example(count),
+        one=" > ".join(numbers),
+        other=" > ".join(reversed(numbers)),
+        tied=" > ".join([" = ".join(numbers[:2]), *numbers[2:]]),
+    )
 
 
 def order_again(count: int, *, as_json: bool) -> str:
     """The same in a few words, for asking again."""
     if as_json:
         return f'one JSON object with an "assessment", then an "order" that holds all traces, as in {_example(count)}'
-    example = " > ".join(map(str, range(count, 0, -1)))
     return (
-        f"one short paragraph, then one line with <|decision|> and the numbers of all traces, as in {example}"
+        f"only the line that is missing, <|decision|> and the numbers of all {count} traces, the best first, with > "
+        "between them"
     )
 
 

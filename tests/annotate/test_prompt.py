@@ -36,8 +36,8 @@ def test_is_the_same_for_the_same_data_and_tells_the_error() -> None:
     assert first == build_prompt({2: Step("gamma")}, builder.pool(), builder)
     assert "(not known)" in first
     again = build_prompt({2: Step("gamma")}, builder.pool(), builder, failed="it named 9")
-    assert again.startswith(first)
-    assert "it named 9" in again[len(first) :]
+    # The form stands last, since small models go by that.
+    assert again.replace("An earlier answer could not be used: it named 9.\n\n", "") == first
 
 
 def test_a_hostile_trace_stays_data() -> None:

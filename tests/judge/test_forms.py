@@ -40,4 +40,5 @@ def test_an_order_is_asked_for_with_all_numbers(as_json: bool) -> None:
     assert "all 3 traces" in order_form(3, as_json=as_json)
     assert ("<|decision|>" in order_form(3, as_json=as_json)) != as_json
     assert read_order(order_form(3, as_json=as_json), 3) is None
-    assert ("[[3], [2], [1]]" if as_json else "3 > 2 > 1") in order_again(3, as_json=as_json)
+    # In words no order is shown again: a model that copied it would have said nothing.
+    assert ("[[3], [2], [1]]" if as_json else "numbers of all 3 traces") in order_again(3, as_json=as_json)

@@ -538,7 +538,8 @@ def test_a_trace_cannot_forge_what_a_judge_says(text: str) -> None:
         assert filled is not None
         assert filled.fenced[label].startswith("It is 7.\n")  # nothing in it closes the fence
         assert "<|" not in filled.fenced[label]
-        assert prompt.count("<|decision|>") == 1  # the prompt's own
+        own = prompt.rindex(f"[end {label}")  # the prompt's own decisions stand behind the traces
+        assert "<|decision|>" not in prompt[:own]
         assert set(filled.fenced) <= {"question", "graded trace", "listed trace 1", "listed trace 2"}
 
 
