@@ -21,9 +21,8 @@ from real_report import agreement_rows, judging_rows, misreadings, reading_rows
 from real_tasks import Task, read_pairs, read_traces, run, tasks_of
 from report import save, table
 
-from me2sdk import LLM
+from me2sdk import LLM, prompts
 from me2sdk._jsonl import JsonlStore
-from me2sdk.annotate import prompt_name
 from me2sdk.judge import prompt_versions
 
 
@@ -49,7 +48,8 @@ class Answers(JsonlStore):
 
 
 def _prompts() -> dict[str, Any]:
-    return {**prompt_versions(structure=True), "annotate": prompt_name(1), "window": prompt_name(4)}
+    names = ("annotate", "annotate_window", "score_list", "score_points", "verify")
+    return {**prompt_versions(structure=True), **{name: prompts.load(name).version for name in names}}
 
 
 async def ask(options: argparse.Namespace, model: str, answers: Answers) -> None:
@@ -76,7 +76,8 @@ async def ask(options: argparse.Namespace, model: str, answers: Answers) -> None
 
 
 def report(records: list[dict[str, Any]]) -> None:
-    """Print and write what came out."""
+    """Print and write what came of the prompts of today."""
+    records = [one for one in records if one["prompts"] == _prompts()]
     reading, judging, agreement = reading_rows(records), judging_rows(records), agreement_rows(records)
     counts = Counter((one["model"], one["task"]["kind"], one["task"]["item"]) for one in records)
     models = sorted({model for model, _, _ in counts})

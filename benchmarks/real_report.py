@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from me2sdk.verify.model_verifier import read_yes_or_no
 __all__ = ["agreement_rows", "judging_rows", "misreadings", "problem_of", "reading_rows"]
 
 Record = dict[str, Any]
-_NOTE = "\n\nAn earlier answer could not be used:"
+_NOTE = re.compile(r"An earlier answer could not be used: [^\n]*\n\n")
 _EXAMPLES, _SHOWN = 2, 400  # of each kind of misreading, and characters of each end of an answer
 _JUDGED = ("macro_efficiency", "macro_effectiveness", "micro_efficiency", "micro_effectiveness", "aggregate")
 
@@ -97,8 +98,8 @@ def _asked(records: Sequence[Record]) -> Iterator[Asked]:
             kind = prompt.name if prompt else "unknown"
             if task["kind"] == "annotate" and kind == "annotate_window":
                 kind = f"{kind} {task['window']}"
-            text = str(call["messages"][0]["content"]).partition(_NOTE)[0]
-            first = len(call["messages"]) == 1 and _NOTE not in str(call["messages"][0]["content"])
+            text, notes = _NOTE.subn("", str(call["messages"][0]["content"]))
+            first = len(call["messages"]) == 1 and not notes
             # The same prompt from its start again is another question: a repeat in another order.
             key = text if not first else f"{number} {text}"
             known = next((one for name, one in reversed(found.items()) if name.endswith(text)), None)
