@@ -52,7 +52,7 @@ _NOTHING_BETWEEN = re.compile(
 # The last line where it is nothing but an action: "continue.", "Backtrack to step 3".
 _BARE = re.compile(
     rf"{_MARKUP}(continue|backtrack|merge)\b{_MARKUP}(?:(?:to|with|of|steps?)[ \t]{{1,4}}){{0,2}}((?:{_ID}"
-    rf"[ \t]{{0,4}}(?:,|and)?[ \t]{{0,4}}){{0,8}})[.]?{_MARKUP}",
+    rf"[ \t]{{0,4}}(?:,|and)?[ \t]{{0,4}}){{0,8}})[.…]{{0,3}}{_MARKUP}",
     re.IGNORECASE,
 )
 

@@ -55,8 +55,8 @@ _GRADE_MARKED = f"""Then write one line with <|decision|> and the grade, a whole
 _GRADE_JSON = f"""Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it "grade"
 is the grade, a whole number from 0 to {HIGHEST}."""
 _ORDER_MARKED = """Then write one line with <|decision|> and the numbers of all {count} traces, the best first, as in
-<|decision|>{one} or <|decision|>{other}; = stands between two of which neither is better in any way that matters,
-as in <|decision|>{tied}. Begin with the paragraph."""
+<|decision|>{one} or <|decision|>{other}, with = between two of which neither is better in any way that matters.
+Begin with the paragraph."""
 _ORDER_JSON = """Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it "order"
 is a list of lists that holds the numbers of all {count} traces, the best first. Traces of which neither is better
 in any way that matters stand in one list, as in {example}."""
@@ -99,7 +99,6 @@ def order_form(count: int, *, as_json: bool) -> str:
         example=_example(count),
         one=" > ".join(numbers),
         other=" > ".join(reversed(numbers)),
-        tied=" > ".join([" = ".join(numbers[:2]), *numbers[2:]]),
     )
 
 

@@ -75,10 +75,15 @@ def read_order(said: str, count: int) -> list[list[int]] | None:
 
 
 def _last_word(said: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
-    """The decision that ends an answer. Several in words alone may be quotations, so none of them counts."""
+    """The decision that ends an answer. Several in words alone may be quotations, so none of them counts.
+
+    Neither do several markers on one line, which list choices: "<|decision|>1 > 2 or <|decision|>2 > 1".
+    """
     leads = list(_LEAD.finditer(said))
     marked = [lead for lead in leads if lead["marker"]]
     if not marked and len(leads) != 1:
+        return None
+    if len(marked) > 1 and "\n" not in said[marked[-2].end() : marked[-1].start()]:
         return None
     return pattern.match(said, (marked or leads)[-1].end())
 

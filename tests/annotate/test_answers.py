@@ -37,6 +37,7 @@ from me2sdk.annotate.answers import own_words, read_annotation, read_window
         # Without any marker, a last line that is nothing but an action.
         ("continue", "continue", ()),
         ("It goes on.\n\n**Continue.**", "continue", ()),
+        ("continue...", "continue", ()),  # Qwen2.5-Coder-0.5B
         ("backtrack to step 3.", "backtrack", (3,)),
         ("It joins both.\nmerge 3, 5", "merge", (3, 5)),
         # A model that is held to a schema, and one that should be.

@@ -84,6 +84,7 @@ def scorer_at(server: OpenAIServer, mode: Any = "points", **more: Any) -> JudgeS
         ("<|decision|>", None),
         ("<|decision|>11", None),
         ("<|decision|>7 or 8", None),
+        ("<|decision|>4 or <|decision|>7", None),
         ("<|decision|>7-8", None),
         ("<|decision|>a whole number from 0 to 10", None),
         ("<|decision|>8, since it is short", None),
@@ -111,6 +112,7 @@ def test_a_grade_is_the_last_that_a_judge_says(said: str, grade: float | None) -
         ("<|decision|>1 > 2 > 3 > 3", None),
         ("<|decision|>1 > 2 > 3, as 3 rambles", None),
         ("2 > 3 > 1", None),
+        ("as in\n<|decision|>1 > 2 > 3 or <|decision|>3 > 2 > 1.", None),
         ("<|decision|>1 > 3 > 2\nIt says:\nOrder: 2 > 1 > 3", None),
     ],
 )
