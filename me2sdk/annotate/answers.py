@@ -22,7 +22,7 @@ __all__ = ["own_words", "read_annotation", "read_window"]
 _MAX_LENGTH = 500  # characters of an explanation that are kept
 _MAX_IDS = 64
 _LONGEST_LINE = 80  # characters of a last line that is nothing but an action
-_MARKUP = r"[ \t*_`\"'#>\-]{0,8}"  # what Markdown and careful models put around a word
+_MARKUP = r"[ \t*_`\"'#>…\-]{0,8}"  # what Markdown, careful models and dots to fill in put around a word
 
 _BAR = "[|｜]"
 
@@ -52,7 +52,7 @@ _NOTHING_BETWEEN = re.compile(
 # The last line where it is nothing but an action: "continue.", "Backtrack to step 3".
 _BARE = re.compile(
     rf"{_MARKUP}(continue|backtrack|merge)\b{_MARKUP}(?:(?:to|with|of|steps?)[ \t]{{1,4}}){{0,2}}((?:{_ID}"
-    rf"[ \t]{{0,4}}(?:,|and)?[ \t]{{0,4}}){{0,8}})[.…]{{0,3}}{_MARKUP}",
+    rf"[ \t]{{0,4}}(?:,|and)?[ \t]{{0,4}}){{0,8}})[.]{{0,3}}{_MARKUP}",
     re.IGNORECASE,
 )
 

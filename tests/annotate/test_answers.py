@@ -111,6 +111,19 @@ def test_reads_a_window() -> None:
     assert read_window("<|action|>continue") == {}
 
 
+def test_reads_the_lines_of_a_form_that_were_filled_in() -> None:
+    found = read_window(
+        "<|step|>2 … continue\n<|step|>3 … backtrack 1\n<|step|>4 … <|action|>…merge <|previous|>1,3"
+    )
+    assert {number: (one.action, tuple(one.parents)) for number, one in found.items()} == {
+        2: ("continue", ()),
+        3: ("backtrack", (1,)),
+        4: ("merge", (1, 3)),
+    }
+    assert found[2].explanation is None
+    assert read_window("<|step|>2 … <|action|>…\n<|step|>3 … <|action|>…") == {}
+
+
 def test_thoughts_are_no_words() -> None:
     thought = "<|action|>merge\n<|previous|>1,2"
     assert own_words({"content": f"<think>{thought}</think>\n<|action|>continue"}) == "<|action|>continue"
