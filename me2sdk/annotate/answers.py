@@ -36,8 +36,11 @@ def _marker(name: str) -> str:
 
 
 _FLAGS = re.IGNORECASE | re.MULTILINE
-# Not followed by "|": that is a quotation of the format.
-_ACTION = re.compile(rf"{_marker('action')}\n?{_MARKUP}(continue|backtrack|merge)\b(?!{_MARKUP}\|)", _FLAGS)
+# Not followed by "|", which is a quotation of the format, nor by another of the three, which is a list of choices.
+_OTHER = rf"{_MARKUP}(?:[,/]|or\b|and\b){_MARKUP}(?:continue|backtrack|merge)\b"
+_ACTION = re.compile(
+    rf"{_marker('action')}\n?{_MARKUP}(continue|backtrack|merge)\b(?!{_MARKUP}\||{_OTHER})", _FLAGS
+)
 _PREVIOUS = re.compile(rf"{_marker('(?:previous|parents?)')}\n?", _FLAGS)
 _STEP = re.compile(rf"{_marker('step')}s?(\d{{1,9}})\b", _FLAGS)
 _ID = r"[\s\[({]{0,4}(?:step|node|s|#)?[\s#*`]{0,2}(\d{1,9})[\])}*`]{0,4}"

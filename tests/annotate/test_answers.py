@@ -68,6 +68,8 @@ def test_reads_every_form(text: str, action: str, parents: tuple[int, ...]) -> N
         "I would continue here, the action is clear.",
         "<|action|>continue|backtrack|merge",
         "<|action|>continued",
+        "<|action|>continue, backtrack.",
+        "<|action|>continue or merge",
         "<|action|>delete",
         "(action)merge",
         '{"action": "delete", "previous": [3]}',
