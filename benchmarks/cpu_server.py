@@ -81,7 +81,9 @@ class QuickLinear(torch.nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """What the layer would return."""
-        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self._packed, self.bias, "none", [], "")
+        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            states, self._packed, self.bias, "none", [], ""
+        )
         return out
 
 
