@@ -51,12 +51,11 @@ Begin with the paragraph."""
 _DECISION_JSON = """Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it
 "decision" is "Trace 1", "Trace 2" or "Tie"."""
 _GRADE_MARKED = f"""Then write one line with <|decision|> and the grade, a whole number from 0 to {HIGHEST}, as in
-<|decision|>4 or <|decision|>7. Begin with the sentences."""
+<|decision|>4 or <|decision|>7."""
 _GRADE_JSON = f"""Write it as one JSON object and nothing else: "assessment" holds those sentences, and after it "grade"
 is the grade, a whole number from 0 to {HIGHEST}."""
 _ORDER_MARKED = """Then write one line with <|decision|> and the numbers of all {count} traces, the best first, as in
-<|decision|>{one} or <|decision|>{other}, with = between two of which neither is better in any way that matters.
-Begin with the sentences."""
+<|decision|>{one} or <|decision|>{other}, with = between two of which neither is better in any way that matters."""
 _ORDER_JSON = """Write it as one JSON object and nothing else: "assessment" holds those sentences, and after it "order"
 is a list of lists that holds the numbers of all {count} traces, the best first. Traces of which neither is better
 in any way that matters stand in one list, as in {example}."""
