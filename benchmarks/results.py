@@ -74,9 +74,10 @@ NOTES = {
     "annotate": "Rules were chosen on these traces, so the figures are optimistic. `returns` are those of the turns "
     "that the annotator finds on its own run, `right state` those of all turns where everything before is "
     "right.",
-    "real_models": "Unfinished: 12 traces, and so far 6 pairs at most; no pair was judged by the larger model, and hardly "
-    "anything was asked for in JSON. Seconds are those of two cores that served both models, 12 to 24 calls in flight. "
-    "All that was said is in [real_models.jsonl.gz](real_models.jsonl.gz): unpack it as `--answers`, and the run goes on.",
+    "real_models": "Unfinished: 12 traces, and so far 6 pairs at most; no pair was judged by the larger model, and "
+    "hardly anything was asked for in JSON. Seconds are those of two cores that served both models, 12 to 24 calls in "
+    "flight. All that was said is in [real_models.jsonl.gz](real_models.jsonl.gz): unpack it as `--answers`, and the "
+    "run goes on.",
     "confidence": "The first 152 of 160 drawn questions that were finished. mini was fitted on damaged human "
     "solutions of most of these questions, not on any sample.",
     "probes": "256 texts that all bases have read, some 130 pairs a fit: a first look. With 448 texts, within one "
