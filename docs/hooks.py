@@ -20,6 +20,8 @@ SHOWN = (
     "benchmarks/RESULTS.md",
     "benchmarks/*.png",
     "benchmarks/*.csv",
+    "benchmarks/*.jsonl.gz",
+    "benchmarks/reproduce_small.json",
     "examples/README.md",
     "examples/*.py",
     "examples/*.ipynb",
