@@ -285,7 +285,7 @@ def test_models_annotate_and_verify_where_the_settings_say_so(tmp_path: Path) ->
     checks = stage(tmp_path, "verify")
     assert {check["method"] for check in checks if check["usage"]["calls"]} == {"model"}
     dags = stage(tmp_path, "dags")
-    assert {dag["dag"]["annotator"] for dag in dags} == {"openai/annotator (annotate 2)"}
+    assert {dag["dag"]["annotator"] for dag in dags} == {"openai/annotator (annotate 3)"}
     assert {node["action"] for dag in dags for node in dag["dag"]["nodes"]} >= {
         "root",
         "continue",
