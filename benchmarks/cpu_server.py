@@ -152,7 +152,8 @@ class Engine:
         self.model = AutoModelForCausalLM.from_pretrained(
             name, dtype=torch.bfloat16, attn_implementation="grouped"
         ).eval()
-        quicken(self.model)
+        if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            quicken(self.model)
         vocabulary = self.model.config.vocab_size
         self._compiler = xgrammar.GrammarCompiler(
             xgrammar.TokenizerInfo.from_huggingface(self.tokenizer, vocab_size=vocabulary)

@@ -78,6 +78,8 @@ async def ask(options: argparse.Namespace, model: str, answers: Answers) -> None
 def report(records: list[dict[str, Any]]) -> None:
     """Print and write what came of the prompts of today."""
     records = [one for one in records if one["prompts"] == _prompts()]
+    if not records:
+        raise SystemExit("There is no answer to the prompts of today yet. Name a model to ask.")
     reading, judging, agreement = reading_rows(records), judging_rows(records), agreement_rows(records)
     counts = Counter((one["model"], one["task"]["kind"], one["task"]["item"]) for one in records)
     models = sorted({model for model, _, _ in counts})
