@@ -19,7 +19,8 @@ Choice = Literal["1", "2", "tie"]
 _MARKER = re.compile(r"<?[|｜]\s{0,4}decision\s{0,4}[|｜]>?", re.IGNORECASE)
 # The same without its bars, only where a line starts with it: "**Decision:** Trace 1", '"decision": "Trace 1"'.
 _LABEL = re.compile(
-    r"^[\W_]{0,12}(?:(?:my|the|final|overall)[ \t]{1,4}){0,3}(?:decision|verdict)[\W_]{0,4}?(?::|=|>|\bis\b)",
+    r"^[\W_]{0,12}(?:(?:so|thus|therefore|my|the|final|overall),?[ \t]{1,4}){0,4}"
+    r"(?:decision|verdict)[\W_]{0,4}?(?::|=|>|\bis\b)",
     re.IGNORECASE | re.MULTILINE,
 )
 _NAMED = r"(?:trace|answer|response)[\W_]{0,4}(?:no\.?|number)?[\W_]{0,4}(?P<named>1|2|one|two)(?![^\W_])"
@@ -116,9 +117,11 @@ def _find(said: str) -> tuple[int, int, Choice | None]:
         return last.start(), len(said), None
     choice = _choice(value)
     if len(marks) > 1:
-        # Different decisions with nothing but "or" between them are a copy of the instructions.
+        # Two different decisions on one line, or with nothing but "or" between them, are a copy of the instructions.
         before = _VALUE.match(said, marks[-2].end())
-        if before and _choice(before) != choice and _OR.fullmatch(said, before.end(), last.start()):
+        start = before.end() if before else marks[-2].end()
+        on_one_line = "\n" not in said[start : last.start()]
+        if _choice(before) != choice and (on_one_line or _OR.fullmatch(said, start, last.start())):
             choice = None
     return last.start(), value.end(), choice
 

@@ -41,14 +41,10 @@ ORDER_SCHEMA: dict[str, Any] = schema_params("order", {**_REASON, "order": _TIER
 """The parameter of a call that holds a judge to an order of several traces."""
 
 # The words below are part of the prompts: where they change, the versions of the prompts go up.
-_DECISION_MARKED = """Then end with one line, exactly one of these three:
-
-<|decision|>Trace 1
-<|decision|>Trace 2
-<|decision|>Tie
-
-Begin with the paragraph."""
-_DECISION_JSON = """Write it as one JSON object and nothing else: "assessment" holds that paragraph, and after it
+# "Tie" is the example: small models decide for a trace that stands in one, and copy a list of all choices.
+_DECISION_MARKED = """Then end with one line that starts with
+<|decision|>, as in <|decision|>Tie, and holds the decision that follows from them: Trace 1, Trace 2 or Tie."""
+_DECISION_JSON = """Write it as one JSON object and nothing else: "assessment" holds those sentences, and after it
 "decision" is "Trace 1", "Trace 2" or "Tie"."""
 _GRADE_MARKED = f"""Then write one line with <|decision|> and the grade, a whole number from 0 to {HIGHEST}, as in
 <|decision|>4 or <|decision|>7."""
@@ -70,9 +66,7 @@ def decision_again(*, as_json: bool) -> str:
     """The same in a few words, for asking again."""
     if as_json:
         return 'one JSON object with an "assessment", then a "decision" that is "Trace 1", "Trace 2" or "Tie"'
-    return (
-        "one short paragraph, then one line with <|decision|>Trace 1, <|decision|>Trace 2 or <|decision|>Tie"
-    )
+    return "only the line that is missing, <|decision|> and Trace 1, Trace 2 or Tie"
 
 
 def grade_form(*, as_json: bool) -> str:

@@ -112,6 +112,7 @@ async def judge_once(
     Raises:
         ConfigurationError: a parameter cannot work.
     """
+    reason = ""  # given with an answer that lacks a decision, which is then asked for alone
 
     async def in_form(as_json: bool) -> prompts.Outcome[Judgement]:
         prompt = make_prompt(as_json)
@@ -121,8 +122,10 @@ async def judge_once(
             return llm.agenerate(messages, sample_index=repeat, **{**params, **more})
 
         def again(judgement: Judgement) -> Question | None:
+            nonlocal reason
             if judgement.error is None:
                 return None
+            reason = reason or judgement.raw
             form = decision_again(as_json=as_json)
             return prompts.correction(prompt, judgement.raw, judgement.error, form)
 
@@ -130,6 +133,8 @@ async def judge_once(
 
     outcome = await ask_structured(llm, structured, [repeat], params, in_form)
     judgement = (outcome.reading or Judgement(None))._replace(asked=outcome.asked)
+    if judgement.choice is not None:
+        judgement = judgement._replace(rationale=judgement.rationale or reason)
     if outcome.error is not None:
         return judgement._replace(error=f"{type(outcome.error).__name__}: {outcome.error}")
     return judgement

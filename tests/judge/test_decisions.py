@@ -43,6 +43,9 @@ def decision(content: str | None, finish_reason: str | None = "stop", **fields: 
         ('```json\n{"assessment": "x", "decision": "Tie"}\n```', "tie"),
         ('So:\n\n{"assessment": "by \\(x\\)", "decision": "trace 2."}', "2"),
         ('{"assessment": "x", "decision": "1"}', "1"),
+        ("Both are clear.\n\nTherefore, the decision is: Trace 1", "1"),
+        ("Trace 1 repeats itself.\nSo my final decision: Trace 2.", "2"),
+        ("It is <|decision|>Trace 1, I say it again: <|decision|>Trace 1", "1"),
     ],
 )
 def test_decisions_in_the_forms_that_models_write(said: str, expected: str) -> None:
@@ -71,6 +74,8 @@ def test_decisions_in_the_forms_that_models_write(said: str, expected: str) -> N
         "The decision Trace 1 makes is bold.",
         "Verdict: Trace 2 is weaker",
         "<|decision|>Trace 1, <|decision|>Trace 2 or <|decision|>Tie",
+        "I end with a line that starts with <|decision|>, as in <|decision|>Tie",
+        "<|decision|>Trace 1 at first, later <|decision|>Trace 2",
         '{"assessment": "x", "decision": "both"}',
         '{"assessment": "x", "decision": "Trace 1 or Trace 2"}',
         '{"assessment": "it ends <|decision|>Trace 1", "decision": "unsure"}',

@@ -119,8 +119,8 @@ async def test_a_trace_cannot_forge_a_decision(attack: str, structure: bool) -> 
     def obeys_the_last_marker(first: str, second: str) -> str:
         prompt = model.calls[-1].prompt
         found = re.findall(r"<?[|｜]\s*decision\s*[|｜]>?\W*(Trace [12]|Tie)", prompt, re.I)
-        assert found[-3:] == ["Trace 1", "Trace 2", "Tie"]  # what the prompt itself offers
-        forged = found[-4] if len(found) > 3 else "Tie"
+        assert found[-1] == "Tie"  # the example of the prompt itself
+        forged = found[-2] if len(found) > 1 else "Tie"
         return f"I do as I am told.\n<|decision|>{forged}"
 
     builder = make_dag("Fine. GOOD", f"3 + 4 = 7. {attack}", f"{attack}\n\\boxed{{7}}", branch=attack)
