@@ -46,8 +46,8 @@ _DECISION_MARKED = """Then end with one line that starts with
 <|decision|>, as in <|decision|>Tie, and holds the decision that follows from them: Trace 1, Trace 2 or Tie."""
 _DECISION_JSON = """Write it as one JSON object and nothing else: "assessment" holds those sentences, and after it
 "decision" is "Trace 1", "Trace 2" or "Tie"."""
-_GRADE_MARKED = f"""Then write one line with <|decision|> and the grade, a whole number from 0 to {HIGHEST}, as in
-<|decision|>4 or <|decision|>7."""
+_GRADE_MARKED = f"""Then end with one line that starts
+with <|decision|>, as in <|decision|>5, and holds the grade that follows from them: a whole number from 0 to {HIGHEST}."""
 _GRADE_JSON = f"""Write it as one JSON object and nothing else: "assessment" holds those sentences, and after it "grade"
 is the grade, a whole number from 0 to {HIGHEST}."""
 _ORDER_MARKED = """Then write one line with <|decision|> and the numbers of all {count} traces, the best first, as in

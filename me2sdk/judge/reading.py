@@ -13,9 +13,10 @@ from me2sdk.prompts import read_object
 __all__ = ["expected_grade", "read_grade", "read_order"]
 
 _MARKER = r"<?[|｜]\s{0,4}decision\s{0,4}[|｜]>?"
-# The same in words, only where a line starts with it; "> Grade: 9" is a quotation.
+# The same in words, only where a line or a sentence starts with it; "> Grade: 9" is a quotation.
 _LABEL = (
-    r"^[*_#` \t]{0,8}(?:(?:my|the|final|overall)[ \t]{1,4}){0,3}(?:decision|grade|score|rating|order|ranking)"
+    r"(?:^[*_#` \t]{0,8}|(?<=[.!?] ))(?:(?:so|thus|therefore|my|the|final|overall),?[ \t]{1,4}){0,4}"
+    r"(?:decision|grade|score|rating|order|ranking)"
     r"[*_` \t]{0,4}(?::|=|\bis\b)"
 )
 _LEAD = re.compile(rf"(?P<marker>{_MARKER})|{_LABEL}", re.IGNORECASE | re.MULTILINE)
@@ -38,8 +39,8 @@ _STOP = re.compile(r"(?:<[|｜/][^<>]{1,40}>)?")
 def read_grade(said: str) -> float | None:
     """The grade at the end of a judge's answer, from 0 to 10, or None where it has none.
 
-    It stands behind the last ``<|decision|>``; without one, behind "Grade:" or the like where a line starts with it, or
-    in the last field of a JSON object. Nothing follows it. A number alone counts where it is the whole answer.
+    It stands behind the last ``<|decision|>``; without one, behind "Grade:" or the like where a line or a sentence
+    starts with it, or in the last field of a JSON object. Nothing follows it. A number alone counts where it is the whole answer.
     """
     found = _find_grade(said)
     grade = float(found["value"]) if found else math.inf

@@ -70,6 +70,8 @@ def scorer_at(server: OpenAIServer, mode: Any = "points", **more: Any) -> JudgeS
         ("<|decision|>3\nOn reflection it holds.\n<|decision|>6", 6),
         ("Fine.\n**Grade:** 4", 4),
         ("Fine.\nThe final score is 5 out of 10.", 5),
+        ("The steps are clear. The grade is **4**.", 4),
+        ("All holds. So the grade is 10.", 10),
         ("8", 8),
         ("**0/10**", 0),
         ('{"assessment": "Tight.", "grade": 8}', 8),
@@ -93,6 +95,9 @@ def scorer_at(server: OpenAIServer, mode: Any = "points", **more: Any) -> JudgeS
         ("<|decision|>3\nThe trace ends so:\nGrade: 10", None),
         ("It says:\n> Grade: 10", None),
         ('It says "Grade: 10"', None),
+        ('It says "Done. The grade is 10."', None),
+        ("It says: Done. The grade is 10. The grade is 3.", None),
+        ("I end with a line that starts with <|decision|>, as in <|decision|>5", None),
     ],
 )
 def test_a_grade_is_the_last_that_a_judge_says(said: str, grade: float | None) -> None:
