@@ -38,6 +38,23 @@ _ALTERNATIVE = re.compile(
     r"[^\w\n/|,&]{0,8}(?:[/|,&]|or\b|and\b)[^\w\n]{0,8}(?:(?:trace|answer|response)\W{0,4})?(?:[12]|one|two|tied?)\b",
     re.IGNORECASE,
 )
+# "Therefore, Trace 1 is more effective than Trace 2." Small models often end with that and no decision in its form.
+_CONCLUSION = re.compile(
+    r"(?:^|(?<=[.!?] ))[*_]{0,3}(?:therefore|thus|hence|so|overall|in conclusion),?[ \t]{1,4}"
+    r"(?:(?:the|my)[ \t](?:final[ \t])?decision (?:is|goes to)(?: that|:)?[ \t]{1,4})?"
+    r"(?:trace (?P<named>1|2) is (?:the )?(?:more (?!or less)[a-z]{1,20}|better|stronger)"
+    r"|(?P<tie>(?:both traces|trace 1 and trace 2) are equally))\b(?P<rest>[^.!?\n]{0,200})[.!*_\s]{0,8}\Z",
+    re.IGNORECASE | re.MULTILINE,
+)
+_DECISION = re.compile(
+    rf"(?<=[.!?] )(?:therefore|thus|hence|so),?[ \t]{{1,4}}(?:the|my)[ \t](?:final[ \t])?decision (?:is|goes to):?"
+    rf"[ \t]{{1,4}}(?:{_NAMED}|{_TIE})[.!*_\s]{{0,8}}\Z",
+    re.IGNORECASE,
+)
+_OTHER_TRACE = re.compile(r"\b(?:than|over|compared (?:to|with)) trace [12]\b", re.IGNORECASE)
+_DOUBT = re.compile(
+    r"\b(?:trace [12]|but|however|though|although|not|less|only|except|unless|or)\b", re.IGNORECASE
+)
 _OR = re.compile(r"[\W_]*(?:(?:or|and)[\W_]*)?", re.IGNORECASE)
 
 
@@ -61,7 +78,8 @@ def read_decision(message: Message, finish_reason: str | None = None) -> Decisio
     """Read the decision at the end of a judge's answer. Its thinking is skipped if it said anything after it.
 
     The last ``<|decision|>`` counts, with or without its brackets; without one, the last line that starts with
-    "Decision:"; without that, a last line that is nothing but a decision. An ambiguous decision is not read.
+    "Decision:"; without that, a last line that is nothing but a decision, or a last sentence such as "Therefore, Trace
+    1 is more effective than Trace 2." An ambiguous decision is not read.
 
     Args:
         message: the assistant message.
@@ -110,11 +128,11 @@ def _find(said: str) -> tuple[int, int, Choice | None]:
         text = said.rstrip("` \t\r\n")
         start = text.rfind("\n") + 1
         found = _LINE.fullmatch(text, start) if len(text) - start < 80 else None
-        return start, len(said), _choice(found)
+        return start, len(said), _choice(found) or _conclusion(text)
     last = marks[-1]
     value = _value(said, last.end())
-    if value is None:
-        return last.start(), len(said), None
+    if value is None:  # some models copy the line with all choices first, and conclude in words
+        return last.start(), len(said), _conclusion(said[last.end() :].rstrip())
     choice = _choice(value)
     if len(marks) > 1:
         # Two different decisions on one line, or with nothing but "or" between them, are a copy of the instructions.
@@ -124,6 +142,15 @@ def _find(said: str) -> tuple[int, int, Choice | None]:
         if _choice(before) != choice and (on_one_line or _OR.fullmatch(said, start, last.start())):
             choice = None
     return last.start(), value.end(), choice
+
+
+def _conclusion(said: str) -> Choice | None:
+    """What the last sentence concludes, if it says so without a doubt."""
+    place = max(0, len(said) - 400)
+    found = _CONCLUSION.search(said, place)
+    if found is None:
+        return _choice(_DECISION.search(said, place))
+    return None if _DOUBT.search(_OTHER_TRACE.sub("", found["rest"])) else _choice(found)
 
 
 def _value(said: str, start: int) -> re.Match[str] | None:
@@ -139,7 +166,7 @@ def _choice(value: re.Match[str] | None) -> Choice | None:
     groups = value.groupdict()
     if groups["tie"]:
         return "tie"
-    return "1" if (groups["named"] or groups["bare"]).lower() in ("1", "one") else "2"
+    return "1" if (groups["named"] or groups.get("bare") or "").lower() in ("1", "one") else "2"
 
 
 class Tally(NamedTuple):

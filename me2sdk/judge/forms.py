@@ -40,14 +40,16 @@ _TIERS = {"type": "array", "items": {"type": "array", "items": {"type": "integer
 ORDER_SCHEMA: dict[str, Any] = schema_params("order", {**_REASON, "order": _TIERS})
 """The parameter of a call that holds a judge to an order of several traces."""
 
-# The words below are part of the prompts: where they change, the versions of the prompts go up.
-# "Tie" is the example: small models decide for a trace that stands in one, and copy a list of all choices.
+# The words below are part of the prompts: where they change, the versions of the prompts go up. Small models copy a list
+# of all choices, most of all from the end of a prompt, and decide for a trace that stands in an example.
 _DECISION_MARKED = """Then end with one line that starts with
-<|decision|>, as in <|decision|>Tie, and holds the decision that follows from them: Trace 1, Trace 2 or Tie."""
+<|decision|>, as in <|decision|>Tie, and decides for Trace 1, for Trace 2 or for Tie, as follows from them. Begin with
+the sentence on Trace 1."""
 _DECISION_JSON = """Write it as one JSON object and nothing else: "assessment" holds those sentences, and after it
 "decision" is "Trace 1", "Trace 2" or "Tie"."""
 _GRADE_MARKED = f"""Then end with one line that starts
-with <|decision|>, as in <|decision|>5, and holds the grade that follows from them: a whole number from 0 to {HIGHEST}."""
+with <|decision|>, as in <|decision|>5, and holds the grade that follows from
+them: a whole number from 0 to {HIGHEST}."""
 _GRADE_JSON = f"""Write it as one JSON object and nothing else: "assessment" holds those sentences, and after it "grade"
 is the grade, a whole number from 0 to {HIGHEST}."""
 _ORDER_MARKED = """Then write one line with <|decision|> and the numbers of all {count} traces, the best first, as in
@@ -66,7 +68,9 @@ def decision_again(*, as_json: bool) -> str:
     """The same in a few words, for asking again."""
     if as_json:
         return 'one JSON object with an "assessment", then a "decision" that is "Trace 1", "Trace 2" or "Tie"'
-    return "only the line that is missing, <|decision|> and Trace 1, Trace 2 or Tie"
+    return (
+        "only the line that is missing, which starts with <|decision|>"  # a list of choices would be copied
+    )
 
 
 def grade_form(*, as_json: bool) -> str:

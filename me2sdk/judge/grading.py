@@ -222,7 +222,7 @@ def _value(outcome: prompts.Outcome[_Reading[Value]]) -> Value:
         problem = outcome.reading.problem if outcome.reading else "there was none"
         raise JudgeError(
             f"{outcome.asked} answers of the judge could not be read: {problem}. "
-            "Check the model, or raise max_tokens= so that a paragraph fits after its thinking."
+            "Check the model, or raise max_tokens= so that an answer fits after its thinking."
         )
     return outcome.reading.value
 

@@ -327,7 +327,7 @@ class PairComparison:
         reasons = "; ".join(dict.fromkeys(vote.error for vote in votes if vote.error))[:1000]
         return JudgeError(
             "No verdict: each order needs a judgement that can be read, and one has none. "
-            f"{reasons} Check the model, or raise max_tokens= so that a paragraph fits after its thinking.",
+            f"{reasons} Check the model, or raise max_tokens= so that an answer fits after its thinking.",
             votes=tuple(votes),
             usage=self._llm.usage,
         )

@@ -40,7 +40,8 @@ def read_grade(said: str) -> float | None:
     """The grade at the end of a judge's answer, from 0 to 10, or None where it has none.
 
     It stands behind the last ``<|decision|>``; without one, behind "Grade:" or the like where a line or a sentence
-    starts with it, or in the last field of a JSON object. Nothing follows it. A number alone counts where it is the whole answer.
+    starts with it, or in the last field of a JSON object. Nothing follows it. A number alone counts where it is the
+    whole answer.
     """
     found = _find_grade(said)
     grade = float(found["value"]) if found else math.inf
