@@ -40,8 +40,8 @@ _TIERS = {"type": "array", "items": {"type": "array", "items": {"type": "integer
 ORDER_SCHEMA: dict[str, Any] = schema_params("order", {**_REASON, "order": _TIERS})
 """The parameter of a call that holds a judge to an order of several traces."""
 
-# The words below are part of the prompts: where they change, the versions of the prompts go up. Small models copy a list
-# of all choices, most of all from the end of a prompt, and decide for a trace that stands in an example.
+# The words below are part of the prompts: where they change, the versions of the prompts go up. Small models copy a
+# list of all choices, most of all from the end of a prompt, and decide for a trace that stands in an example.
 _DECISION_MARKED = """Then end with one line that starts with
 <|decision|>, as in <|decision|>Tie, and decides for Trace 1, for Trace 2 or for Tie, as follows from them. Begin with
 the sentence on Trace 1."""
