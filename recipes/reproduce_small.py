@@ -41,7 +41,7 @@ STAGES = (
     ),
     Stage("pairs", ("pairs", "preferences", "seed"), make_pairs),
     Stage("reward_models", ("reward_model", "seeds"), train_reward_models),
-    Stage("pair_table", ("judge", "params", "seeds"), measure_pairs),
+    Stage("pair_table", ("judge", "judge_pairs", "params", "seeds"), measure_pairs),
     Stage("best_of_n_candidates", (*_ASKED, "best_of_n"), lambda place: build(place, "best_of_n")),
     Stage("best_of_n", ("seeds",), measure_best_of_n),
     Stage("warm_up", ("policy", "grpo", "seed"), warm_up),

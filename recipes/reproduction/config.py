@@ -27,7 +27,7 @@ class PreferenceSettings(Value):
         max_pairs: pairs of a question at most.
         validation: expected share of questions that choose the checkpoint.
         test: expected share of questions that only the table is measured on.
-        measured: test pairs in the table at most; None for all. Judges take long.
+        measured: test pairs in the table at most; None for all.
     """
 
     questions: int = Field(ge=1)
@@ -99,6 +99,8 @@ class ReproduceConfig(Value):
     Attributes:
         samplers: the models whose answers are compared and chosen from.
         judge: the judge of pairs, and of the table where the pairs are constructed.
+        judge_pairs: test pairs that judges are shown for the table, the first ones; None for all. On two cores a judge
+            takes minutes for one.
         pairs: "judged": the judge's labels, as in the paper; "constructed": a known fault is put into right answers
             of the samplers, for judges that are too small to agree with themselves.
         seeds: how many reward models, and how many runs of each arm of GRPO.
@@ -115,6 +117,7 @@ class ReproduceConfig(Value):
 
     samplers: tuple[SamplerConfig, ...] = Field(min_length=1)
     judge: JudgeConfig
+    judge_pairs: int | None = Field(None, ge=1)
     pairs: Literal["judged", "constructed"]
     seeds: int = Field(3, ge=1)
     seed: int = 0

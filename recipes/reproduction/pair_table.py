@@ -37,6 +37,7 @@ def measure_pairs(place: Place) -> dict[str, Any]:
 
 async def _measure(place: Place) -> dict[str, Any]:
     pairs = list(read_preferences(place.pairs("test")))
+    shown = pairs[: place.config.judge_pairs]
     keys = [question_key(pair.question) for pair in pairs]
     ours = {f"{OURS}, seed {seed}": place.scorer(seed) for seed in range(place.config.seeds)}
     margins: dict[str, _Margins] = {}
@@ -48,7 +49,7 @@ async def _measure(place: Place) -> dict[str, Any]:
             run = await run_scorer(name, scorer, items, journal, place.on_progress)
             margins[name] = [_margin(item.scores) for item in run.items]
         for name, judge in _judges(place).items():
-            verdicts, failed = await run_judge(name, judge, pairs, journal, place.on_progress)
+            verdicts, failed = await run_judge(name, judge, shown, journal, place.on_progress)
             margins[name] = [None if one is None else one.margin for one in verdicts]
             places = [first for one in verdicts if one is not None for first in one.first]
             bias[name] = {"first": sum(places) / len(places) if places else None}
@@ -64,6 +65,7 @@ async def _measure(place: Place) -> dict[str, Any]:
     others = (PLAIN, STRUCTURED, *LENGTH)
     return {
         "pairs": len(pairs),
+        "judged": len(shown),
         "questions": len(set(keys)),
         "rows": [
             *(single[name] for name in (PLAIN, STRUCTURED)),
@@ -102,7 +104,11 @@ def _right(margins: _Margins) -> list[float]:
 
 
 def _measured(runs: Sequence[_Margins], keys: list[str]) -> dict[str, Any]:
-    """Counts and accuracy over some runs; the interval is from resampling questions with their pairs and runs."""
+    """Counts and accuracy over some runs; the interval is from resampling questions with their pairs and runs.
+
+    Runs may be of the first pairs alone.
+    """
+    keys = keys[: len(runs[0])]
     known = [margin for run in runs for margin in run if margin is not None]
     right, wrong = sum(margin > _TIE for margin in known), sum(margin < -_TIE for margin in known)
     return {
@@ -115,6 +121,9 @@ def _measured(runs: Sequence[_Margins], keys: list[str]) -> dict[str, Any]:
 
 
 def _ahead(runs: Sequence[_Margins], other: _Margins, keys: list[str]) -> dict[str, float]:
-    """How much more often some runs are right than another way, paired by pair."""
-    differences = [mine - its for run in runs for mine, its in zip(_right(run), _right(other), strict=True)]
-    return estimate(differences, keys * len(runs)).model_dump()
+    """How much more often some runs are right than another way, pair by pair of those that it was shown."""
+    count = len(other)
+    differences = [
+        mine - its for run in runs for mine, its in zip(_right(run[:count]), _right(other), strict=True)
+    ]
+    return estimate(differences, keys[:count] * len(runs)).model_dump()

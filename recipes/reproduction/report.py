@@ -163,10 +163,11 @@ def _pair_table(place: Place) -> dict[str, Any] | None:
             }
         )
     note = (
-        f"The same {found['pairs']} test pairs of {found['questions']} questions for all ways; ties and what could not "
-        f"be judged count as wrong. Judges vote {place.config.judge.repeats} times in each order; `shown first`: share "
-        f"of their votes for the trace that stood first, .5 is no bias. `{OURS}`: all seeds together, `spread` between "
-        "the best and the worst; `ahead by` is paired."
+        f"The same {found['pairs']} test pairs of {found['questions']} questions for all ways, of which judges were "
+        f"shown the first {found['judged']}; ties and what could not be judged count as wrong. Judges vote "
+        f"{place.config.judge.repeats} times in each order; `shown first`: share of their votes for the trace that "
+        f"stood first, .5 is no bias. `{OURS}`: all seeds together, `spread` between the best and the worst; `ahead "
+        "by` is paired, on the pairs that both were shown."
     )
     return {
         "title": f"Which trace of a pair is better (Table 1), {place.config.pairs} pairs",

@@ -49,6 +49,7 @@ def tiny_config(url: str, folder: Path, **changes: Any) -> ReproduceConfig:
     settings: dict[str, Any] = {
         "samplers": [{"model": "openai/one", **place}, {"model": "openai/two", **place}],
         "judge": {"model": "openai/judge", "repeats": 1, **place},
+        "judge_pairs": 3,
         "pairs": "constructed",
         "seeds": 2,
         "preferences": {"questions": 24, "samples": 2, "validation": 0.2, "test": 0.3, "measured": 4},
