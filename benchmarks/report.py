@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -49,7 +50,7 @@ def save(name: str, rows: list[dict[str, Any]], note: str, **more: Any) -> None:
     """Print and write one benchmark's result."""
     report = {
         "benchmark": name,
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(shown, sys.argv[1:])]),
+        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(shown, sys.argv[1:])]),
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "versions": {package: version(package) for package in ("me2sdk", "litellm")},
